@@ -1,0 +1,169 @@
+"""What the services need from the outside. Adapters offer it; tests offer it from memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+    from datetime import datetime
+
+    from shared.core.arm_id import ArmId
+    from shared.core.ledger import Head, Json, Record, RecordKind
+    from shared.core.model import Connection, SignalR, Site, Target
+
+
+class Clock(Protocol):
+    """Time, so that tests and the simulation can own it."""
+
+    def now(self) -> datetime:
+        """The time, aware, UTC."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Return no earlier than ``seconds`` from now."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Reading[T]:
+    """What a read found and when, by Azure's clock (a worker's own clock may be wrong).
+
+    What is in ``value`` was so at some moment from ``started`` to ``finished``.
+    """
+
+    value: T
+    started: datetime
+    finished: datetime
+
+
+@dataclass(slots=True)
+class CallCount:
+    """ARM requests sent, repeats after a failure included."""
+
+    reads: int = 0
+    writes: int = 0
+    throttled: int = 0
+    """Answers with status 429."""
+    by_operation: dict[str, int] = field(default_factory=dict)
+    """Requests by ``<METHOD> <resource type>``."""
+
+
+class Azure(Protocol):
+    """ARM. Every method raises :class:`shared.core.errors.AzureError` and nothing else; every call has a timeout."""
+
+    @property
+    def calls(self) -> CallCount:
+        """What was sent so far."""
+        ...
+
+    async def list_signalr(self, subscription: str) -> Reading[tuple[SignalR, ...]]:
+        """Every SignalR service of a subscription with its links, all pages."""
+        ...
+
+    async def get_signalr(self, service: ArmId) -> Reading[SignalR | None]:
+        """One service with its links, None where it does not exist."""
+        ...
+
+    async def get_site(self, target: Target) -> Reading[Site | None]:
+        """A target's exposure and tier, None where it does not exist."""
+        ...
+
+    async def list_connections(self, target: Target) -> Reading[tuple[Connection, ...] | None]:
+        """A target's connections by the list call (never inline data), all pages; None where the target does not exist."""
+        ...
+
+    async def set_connection(self, connection: ArmId, status: Literal["Approved", "Rejected"], description: str) -> None:
+        """PUT a decision, once, never repeated. An :class:`AzureUnavailableError` means: not known whether it was done."""
+        ...
+
+    async def delete_connection(self, connection: ArmId) -> None:
+        """DELETE a connection, once; no error where it is gone already."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A text and where it came from."""
+
+    source: str
+    text: str
+
+
+class AllowlistSource(Protocol):
+    """Where the allowlist is."""
+
+    async def read(self) -> Document:
+        """The text as it is now.
+
+        Raises:
+            AllowlistError: where it cannot be read.
+
+        """
+        ...
+
+
+class Ledger(Protocol):
+    """The append-only record of what was decided and done. Raises :class:`shared.core.errors.StoreError`."""
+
+    async def head(self, chain: str) -> Head:
+        """Where the chain ends; ``EMPTY`` for one that does not exist."""
+        ...
+
+    async def append(self, record: Record) -> None:
+        """Insert the record and move the head, in one transaction.
+
+        Raises:
+            StoreConflictError: where the chain's head is not the record's predecessor, or the id is there already.
+
+        """
+        ...
+
+    def records(
+        self, chain: str, *, kinds: Sequence[RecordKind] = (), with_inputs: bool = True
+    ) -> AsyncIterator[Record]:
+        """A chain's records in order, of the ``kinds`` named or all; without inputs where they are not asked for."""
+        ...
+
+    async def chains(self) -> tuple[str, ...]:
+        """The name of every chain, sorted."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Versioned:
+    """A state row and the version to hand back when it is replaced."""
+
+    value: Json
+    version: str
+
+
+class StateStore(Protocol):
+    """What may be lost without harm. Raises :class:`shared.core.errors.StoreError`."""
+
+    async def get(self, partition: str, key: str) -> Versioned | None:
+        """A row, None where there is none."""
+        ...
+
+    async def put(self, partition: str, key: str, value: Json, *, replaces: str | None) -> str:
+        """Write a row and return its new version. ``replaces``: the version that it replaces, None for a new row.
+
+        Raises:
+            StoreConflictError: where the row is not (or no longer) that version.
+
+        """
+        ...
+
+    async def delete(self, partition: str, key: str, *, version: str) -> None:
+        """Remove a row; no error where it is gone.
+
+        Raises:
+            StoreConflictError: where the row is not that version.
+
+        """
+        ...
+
+    async def rows(self, partition: str) -> dict[str, Versioned]:
+        """Every row of a partition by its key."""
+        ...
