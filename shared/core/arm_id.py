@@ -105,6 +105,11 @@ class ArmId:
         """The id of the resource ``name`` of type ``kind`` below this one."""
         return type(self)(self.subscription, self.resource_group, self.provider, (*self.path, (kind, name)))
 
+    def sibling(self, name: str) -> Self:
+        """The id of the resource ``name`` of the same type beside this one."""
+        (kind, _) = self.path[-1]
+        return type(self)(self.subscription, self.resource_group, self.provider, (*self.path[:-1], (kind, name)))
+
     def is_type(self, resource_type: str) -> bool:
         """Whether this is a resource of ``resource_type``, whatever the case."""
         return fold_case(self.type) == fold_case(resource_type)
