@@ -7,6 +7,7 @@ A refusal is a value (see :mod:`shared.core.verdict`); an exception means "could
     ├── ConfigError            settings or arguments; exit code 2
     ├── AllowlistError         the allowlist could not be read or is not valid; nothing is approved
     ├── InvalidIdError         a text that is not the ARM id it should be
+    ├── InvalidTemplateError   a text that is not a template for an endpoint's name
     ├── AzureError             Azure could not be read or written; exit code 3
     │   ├── AzureMalformedError    an answer that cannot be decoded
     │   ├── AzureUnauthorizedError 401
@@ -59,6 +60,10 @@ class AllowlistError(LinkguardError):
 
 class InvalidIdError(LinkguardError, ValueError):
     """A text is not the ARM id it was expected to be."""
+
+
+class InvalidTemplateError(LinkguardError, ValueError):
+    """A text is not a template for a private endpoint's name. The message quotes control characters."""
 
 
 class AzureError(LinkguardError):
