@@ -1,0 +1,630 @@
+"""Settings: a mapping of environment variables -> frozen :class:`Settings`, every problem at once.
+
+Nothing here reads ``os.environ``: an entry point hands over the mapping. ``SETTINGS`` is the one table of names, defaults and
+meanings; the README, ``local.settings.sample.json`` and ``linkguard config check`` are held to it.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import difflib
+import ipaddress
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from shared.core.errors import ConfigError
+from shared.core.verdict import Mode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+PREFIX: Final = "LINKGUARD_"
+"""Every setting's name starts so; a name that does and is no setting is a problem, since it may be a mistyped one."""
+
+_QUOTED_AT_MOST: Final = 80
+
+
+class CredentialKind(StrEnum):
+    """Where tokens come from."""
+
+    DEFAULT = "default"
+    """azure-identity's DefaultAzureCredential: environment, managed identity, Azure CLI and so on."""
+    MANAGED_IDENTITY = "managed-identity"
+    LOCAL = "local"
+    """A fixed token that is no secret; for loopback endpoints only."""
+
+
+class TakeBack(StrEnum):
+    """When an approval of ours that is not confirmed is taken back."""
+
+    CONTRADICTION = "contradiction"
+    """When at the deadline the link itself contradicts it."""
+    DEADLINE = "deadline"
+    """Whenever it is unconfirmed at the deadline."""
+    NEVER = "never"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArmEndpoint:
+    """Where Azure Resource Manager is."""
+
+    url: str
+    """Scheme, host and port; no path, no trailing slash."""
+    authority: str | None
+    """The host that issues the cloud's tokens; None leaves it to azure-identity (``AZURE_AUTHORITY_HOST``)."""
+
+    @property
+    def scope(self) -> str:
+        """What a token for it is asked for."""
+        return f"{self.url}/.default"
+
+    @property
+    def is_plain_http(self) -> bool:
+        """Whether a token would cross the network unencrypted."""
+        return self.url.startswith("http:")
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether the host is this machine: ``localhost``, ``127.0.0.0/8`` or ``::1``, written so."""
+        return _is_loopback(urlsplit(self.url).hostname or "")
+
+
+@dataclass(frozen=True, slots=True)
+class SqliteLedger:
+    """The ledger and the state store are one SQLite file."""
+
+    path: Path
+    """Absolute, or relative to the working directory."""
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyKeyFile:
+    """A public key in a PEM file. Whoever builds the adapters reads it."""
+
+    key_id: str
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyKeyInline:
+    """A public key written into the setting."""
+
+    key_id: str
+    der: bytes
+    """SubjectPublicKeyInfo in DER; not looked into here."""
+
+
+type VerifyKey = VerifyKeyFile | VerifyKeyInline
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the environment says, checked. :data:`SETTINGS` describes each field."""
+
+    mode: Mode
+    allowlist: Path | None
+    subscriptions: tuple[str, ...]
+    """Lower-case GUIDs, each once, in the order given; empty only where the caller did not require them."""
+    ledger: SqliteLedger
+    arm_endpoint: ArmEndpoint
+    credential: CredentialKind
+    managed_identity_client_id: str | None
+    settle: timedelta
+    confirm_deadline: timedelta
+    take_back: TakeBack
+    recheck_delay: timedelta
+    recheck_max: timedelta
+    approvals_per_target_per_hour: int
+    approvals_per_hour: int
+    verify_keys: tuple[VerifyKey, ...]
+    snapshot_max_age: timedelta
+    arm_timeout: timedelta
+    arm_reads_per_second: int
+    """0: no limit."""
+    concurrency: int
+    sweep_schedule: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting[T]:
+    """One environment variable."""
+
+    name: str
+    default: str
+    """What an absent or empty variable means; "" where there is no default."""
+    values: str
+    """What may be written, for a person."""
+    doc: str
+    """One sentence."""
+    parse: Callable[[str], T]
+    """Raises ValueError with a message for a person."""
+
+    def text(self, environ: Mapping[str, str]) -> str:
+        """What counts: the variable, stripped, or the default where it is absent or empty."""
+        return environ.get(self.name, "").strip() or self.default
+
+
+def parse_duration(text: str) -> timedelta:
+    """Read ``500ms``, ``30s``, ``10m``, ``2h`` or ``1d``: a whole number and one unit.
+
+    Raises:
+        ValueError: for anything else.
+
+    """
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        message = f"{_quote(text)} is not a duration such as 500ms, 30s, 10m, 2h or 1d"
+        raise ValueError(message)
+    return int(match["number"]) * _UNITS[match["unit"]]
+
+
+def format_duration(value: timedelta) -> str:
+    """Write a duration, a whole number of milliseconds, in the largest unit that holds it exactly; 0 is ``0ms``."""
+    unit = next((unit for unit, size in reversed(_UNITS.items()) if value and not value % size), "ms")
+    return f"{value // _UNITS[unit]}{unit}"
+
+
+_DURATION: Final = re.compile(r"(?P<number>[0-9]{1,9})(?P<unit>ms|s|m|h|d)")
+_UNITS: Final = {
+    "ms": timedelta(milliseconds=1),
+    "s": timedelta(seconds=1),
+    "m": timedelta(minutes=1),
+    "h": timedelta(hours=1),
+    "d": timedelta(days=1),
+}
+
+
+def _quote(text: str) -> str:
+    """``text`` for a message: escaped, and never so long that it hides the rest."""
+    return repr(text if len(text) <= _QUOTED_AT_MOST else text[: _QUOTED_AT_MOST - 3] + "...")
+
+
+def _duration(*, least: str, most: str) -> Callable[[str], timedelta]:
+    low, high = parse_duration(least), parse_duration(most)
+
+    def parse(text: str) -> timedelta:
+        value = parse_duration(text)
+        if not low <= value <= high:
+            message = f"{text} is not from {least} to {most}"
+            raise ValueError(message)
+        return value
+
+    return parse
+
+
+def _integer(*, least: int, most: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,9}", text) or not least <= int(text) <= most:
+            message = f"{_quote(text)} is not a whole number from {least} to {most}"
+            raise ValueError(message)
+        return int(text)
+
+    return parse
+
+
+def _choice[E: StrEnum](kind: type[E]) -> Callable[[str], E]:
+    def parse(text: str) -> E:
+        try:
+            return kind(text)
+        except ValueError:
+            message = f"{_quote(text)} is none of {', '.join(kind)}{_did_you_mean(text.lower(), kind)}"
+            raise ValueError(message) from None
+
+    return parse
+
+
+def _did_you_mean(text: str, known: Collection[str]) -> str:
+    close = difflib.get_close_matches(text, [str(name) for name in known], n=1)
+    return f" (did you mean {close[0]}?)" if close else ""
+
+
+def _items(text: str) -> list[str]:
+    """The elements of a comma-separated list; an empty one is left out, so a trailing comma does no harm."""
+    return [item for item in (part.strip() for part in text.split(",")) if item]
+
+
+def _guid(text: str) -> str:
+    folded = text.lower()
+    if not re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", folded):
+        message = f"{_quote(text)} is not a GUID such as {UUID(int=0)}"
+        raise ValueError(message)
+    return folded
+
+
+def _each[T](text: str, parse: Callable[[str], T]) -> tuple[T, ...]:
+    """Every element parsed; where some cannot be, one ValueError says so of each."""
+    values, problems = [], []
+    for item in _items(text):
+        try:
+            values.append(parse(item))
+        except ValueError as error:
+            problems.append(str(error))
+    if problems:
+        raise ValueError("; ".join(problems))
+    return tuple(values)
+
+
+def _subscriptions(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(_each(text, _guid)))
+
+
+def _allowlist(text: str) -> Path | None:
+    if "://" in text:
+        message = f"{_quote(text)} is not the path of a file"
+        raise ValueError(message)
+    return Path(text) if text else None
+
+
+def _ledger(text: str) -> SqliteLedger:
+    path = text.removeprefix("sqlite:///")
+    if path in {text, "", "/"} or path.endswith("/"):
+        message = f"{_quote(text)} is not sqlite:///relative/path or sqlite:////absolute/path"
+        raise ValueError(message)
+    if path.startswith(":"):
+        message = f"{_quote(text)} would lose every record when the process ends; name a file"
+        raise ValueError(message)
+    return SqliteLedger(Path(path))
+
+
+_CLOUDS: Final = {
+    "public": ArmEndpoint(url="https://management.azure.com", authority="login.microsoftonline.com"),
+    "usgov": ArmEndpoint(url="https://management.usgovcloudapi.net", authority="login.microsoftonline.us"),
+    "china": ArmEndpoint(url="https://management.chinacloudapi.cn", authority="login.chinacloudapi.cn"),
+}
+"""The endpoints of azure-core's AzureClouds and the authorities of azure-identity's AzureAuthorityHosts."""
+
+
+def _arm_endpoint(text: str) -> ArmEndpoint:
+    if text in _CLOUDS:
+        return _CLOUDS[text]
+    try:
+        url = urlsplit(text)
+        port = url.port
+    except ValueError:
+        message = f"{_quote(text)} is not a URL"
+        raise ValueError(message) from None
+    if url.scheme not in {"http", "https"} or not url.hostname:
+        message = f"{_quote(text)} is none of {', '.join(_CLOUDS)} and no http or https URL{_did_you_mean(text.lower(), _CLOUDS)}"
+        raise ValueError(message)
+    if url.username is not None or url.password is not None:
+        # Not quoted: it may hold a password.
+        message = "the URL names a user; a credential has no place in it"
+        raise ValueError(message)
+    if url.path.strip("/") or url.query or url.fragment or not re.fullmatch(r"[A-Za-z0-9.:\[\]-]+", url.netloc):
+        message = f"{_quote(text)} has more than a scheme, a host and a port"
+        raise ValueError(message)
+    host = f"[{url.hostname}]" if ":" in url.hostname else url.hostname
+    return ArmEndpoint(url=f"{url.scheme}://{host}" + ("" if port is None else f":{port}"), authority=None)
+
+
+_LOOPBACK_4: Final = ipaddress.IPv4Network("127.0.0.0/8")
+_LOOPBACK_6: Final = ipaddress.IPv6Address("::1")
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return address in _LOOPBACK_4 if isinstance(address, ipaddress.IPv4Address) else address == _LOOPBACK_6
+
+
+_KEY_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,32}")
+_INLINE: Final = "spki:"
+
+
+def _verify_keys(text: str) -> tuple[VerifyKey, ...]:
+    keys = _each(text, _verify_key)
+    ids = [key.key_id for key in keys]
+    if twice := sorted({key_id for key_id in ids if ids.count(key_id) > 1}):
+        message = f"key id {', '.join(twice)} is there more than once"
+        raise ValueError(message)
+    return keys
+
+
+def _verify_key(item: str) -> VerifyKey:
+    key_id, _, source = (part.strip() for part in item.partition("="))
+    if not _KEY_ID.fullmatch(key_id) or not source:
+        message = (
+            f"{_quote(item)} is not <key id>=<path of a PEM file> or <key id>={_INLINE}<base64>, "
+            "the key id of 1 to 32 letters, digits, - and _"
+        )
+        raise ValueError(message)
+    if not source.startswith(_INLINE):
+        return VerifyKeyFile(key_id, Path(source))
+    try:
+        der = base64.b64decode(source.removeprefix(_INLINE), validate=True)
+    except binascii.Error:
+        der = b""
+    if not der:
+        message = f"what follows {key_id}={_INLINE} is not base64"
+        raise ValueError(message)
+    return VerifyKeyInline(key_id, der)
+
+
+_CRON_FIELDS: Final = 6
+
+
+def _schedule(text: str) -> str:
+    fields = text.split()
+    if len(fields) != _CRON_FIELDS or not all(re.fullmatch(r"[0-9A-Za-z*/,-]+", field) for field in fields):
+        message = f"{_quote(text)} is not an NCRONTAB expression of six fields: second minute hour day month day-of-week"
+        raise ValueError(message)
+    return " ".join(fields)
+
+
+MODE: Final = Setting(
+    name="LINKGUARD_MODE",
+    default=Mode.OBSERVE.value,
+    values="`observe` or `enforce`",
+    doc="Whether Linkguard only decides and records, or also approves.",
+    parse=_choice(Mode),
+)
+ALLOWLIST: Final = Setting(
+    name="LINKGUARD_ALLOWLIST",
+    default="",
+    values="the path of a YAML file",
+    doc="What may be approved.",
+    parse=_allowlist,
+)
+SUBSCRIPTIONS: Final = Setting(
+    name="LINKGUARD_SUBSCRIPTIONS",
+    default="",
+    values="subscription ids, comma-separated",
+    doc="Where SignalR services and their links are looked for.",
+    parse=_subscriptions,
+)
+LEDGER: Final = Setting(
+    name="LINKGUARD_LEDGER",
+    default="sqlite:///linkguard.sqlite3",
+    values="`sqlite:///relative/path` or `sqlite:////absolute/path`",
+    doc="Where the ledger and the state store are.",
+    parse=_ledger,
+)
+ARM_ENDPOINT: Final = Setting(
+    name="LINKGUARD_ARM_ENDPOINT",
+    default="public",
+    values="`public`, `usgov`, `china`, or a URL",
+    doc="Azure Resource Manager; the scope of a URL's tokens is `<url>/.default`, and plain http is for loopback alone.",
+    parse=_arm_endpoint,
+)
+CREDENTIAL: Final = Setting(
+    name="LINKGUARD_CREDENTIAL",
+    default=CredentialKind.DEFAULT.value,
+    values="`default`, `managed-identity` or `local`",
+    doc="Where tokens come from; `local` is a fixed token, for loopback endpoints alone.",
+    parse=_choice(CredentialKind),
+)
+MANAGED_IDENTITY_CLIENT_ID: Final = Setting(
+    name="LINKGUARD_MANAGED_IDENTITY_CLIENT_ID",
+    default="",
+    values="a client id",
+    doc="The user-assigned managed identity to use; the system-assigned one without it.",
+    parse=lambda text: _guid(text) if text else None,
+)
+SETTLE: Final = Setting(
+    name="LINKGUARD_SETTLE",
+    default="30s",
+    values="a duration from `1ms` to `1d`",
+    doc="How far apart two observations must be, at least, that say the same before anything is approved.",
+    parse=_duration(least="1ms", most="1d"),
+)
+CONFIRM_DEADLINE: Final = Setting(
+    name="LINKGUARD_CONFIRM_DEADLINE",
+    default="60m",
+    values="a duration from `1ms` to `7d`",
+    doc="How long the link itself may take to become Approved before a contradiction counts.",
+    parse=_duration(least="1ms", most="7d"),
+)
+TAKE_BACK: Final = Setting(
+    name="LINKGUARD_TAKE_BACK",
+    default=TakeBack.CONTRADICTION.value,
+    values="`contradiction`, `deadline` or `never`",
+    doc="When an unconfirmed approval is taken back: contradicted at the deadline, merely unconfirmed then, or never.",
+    parse=_choice(TakeBack),
+)
+RECHECK_DELAY: Final = Setting(
+    name="LINKGUARD_RECHECK_DELAY",
+    default="15s",
+    values="a duration from `1ms` to `1d`",
+    doc="The first wait before a target is looked at again; it doubles each time.",
+    parse=_duration(least="1ms", most="1d"),
+)
+RECHECK_MAX: Final = Setting(
+    name="LINKGUARD_RECHECK_MAX",
+    default="10m",
+    values="a duration from `1ms` to `1d`",
+    doc="What that wait grows to at most.",
+    parse=_duration(least="1ms", most="1d"),
+)
+APPROVALS_PER_TARGET_PER_HOUR: Final = Setting(
+    name="LINKGUARD_APPROVALS_PER_TARGET_PER_HOUR",
+    default="5",
+    values="a number from 0 to 1000",
+    doc="How many connections of one target may be approved in an hour.",
+    parse=_integer(least=0, most=1000),
+)
+APPROVALS_PER_HOUR: Final = Setting(
+    name="LINKGUARD_APPROVALS_PER_HOUR",
+    default="100",
+    values="a number from 0 to 100000",
+    doc="How many connections may be approved in an hour in all.",
+    parse=_integer(least=0, most=100_000),
+)
+VERIFY_KEYS: Final = Setting(
+    name="LINKGUARD_VERIFY_KEYS",
+    default="",
+    values="`<key id>=<path of a PEM file>` or `<key id>=spki:<base64 of the DER>`, comma-separated",
+    doc="The public keys (P-256) that signed request messages are verified with.",
+    parse=_verify_keys,
+)
+SNAPSHOT_MAX_AGE: Final = Setting(
+    name="LINKGUARD_SNAPSHOT_MAX_AGE",
+    default="10m",
+    values="a duration from `0s` to `1d`",
+    doc="How old the last sweep's view of other services' links may be; older, and the subscriptions are listed again.",
+    parse=_duration(least="0s", most="1d"),
+)
+ARM_TIMEOUT: Final = Setting(
+    name="LINKGUARD_ARM_TIMEOUT",
+    default="30s",
+    values="a duration from `100ms` to `10m`",
+    doc="How long one call to Azure Resource Manager may take.",
+    parse=_duration(least="100ms", most="10m"),
+)
+ARM_READS_PER_SECOND: Final = Setting(
+    name="LINKGUARD_ARM_READS_PER_SECOND",
+    default="20",
+    values="a number from 1 to 24; 0, no limit, for loopback endpoints alone",
+    doc="Reads a second in each subscription; Azure refills 25 and others share them.",
+    parse=_integer(least=0, most=24),
+)
+CONCURRENCY: Final = Setting(
+    name="LINKGUARD_CONCURRENCY",
+    default="16",
+    values="a number from 1 to 256",
+    doc="How many calls and targets are worked on at once.",
+    parse=_integer(least=1, most=256),
+)
+SWEEP_SCHEDULE: Final = Setting(
+    name="LINKGUARD_SWEEP_SCHEDULE",
+    default="0 */10 * * * *",
+    values="an NCRONTAB expression of six fields, UTC",
+    doc="When the deployed app sweeps; the Functions host reads it, so it must be set there.",
+    parse=_schedule,
+)
+
+SETTINGS: Final[tuple[Setting[Any], ...]] = (
+    MODE,
+    ALLOWLIST,
+    SUBSCRIPTIONS,
+    LEDGER,
+    ARM_ENDPOINT,
+    CREDENTIAL,
+    MANAGED_IDENTITY_CLIENT_ID,
+    SETTLE,
+    CONFIRM_DEADLINE,
+    TAKE_BACK,
+    RECHECK_DELAY,
+    RECHECK_MAX,
+    APPROVALS_PER_TARGET_PER_HOUR,
+    APPROVALS_PER_HOUR,
+    VERIFY_KEYS,
+    SNAPSHOT_MAX_AGE,
+    ARM_TIMEOUT,
+    ARM_READS_PER_SECOND,
+    CONCURRENCY,
+    SWEEP_SCHEDULE,
+)
+"""Every setting, in the order in which the documentation lists them."""
+
+REQUIRED: Final[tuple[Setting[Any], ...]] = (ALLOWLIST, SUBSCRIPTIONS)
+"""What whoever observes Azure must set. A command that only reads the ledger requires nothing."""
+
+
+class _Reader:
+    """Reads one setting after another and keeps every problem instead of stopping at the first."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self._wrong: set[str] = set()
+        self.problems: list[str] = []
+
+    def read[T](self, setting: Setting[T]) -> T:
+        """What the environment says; the default after a problem, so that the reading can go on."""
+        try:
+            return setting.parse(setting.text(self._environ))
+        except ValueError as error:
+            self._wrong.add(setting.name)
+            self.problems.append(f"{setting.name}: {error}")
+            return setting.parse(setting.default)
+
+    def agree(self, message: str, *settings: Setting[Any], holds: bool) -> None:
+        """A rule over several settings, ``message`` where it does not hold; not judged where one of them is wrong by itself."""
+        if not holds and self._wrong.isdisjoint(setting.name for setting in settings):
+            self.problems.append(f"{settings[0].name}: {message}")
+
+
+def load_settings(environ: Mapping[str, str], *, required: Collection[Setting[Any]] = REQUIRED) -> Settings:
+    """Read ``environ``, in which names outside :data:`PREFIX` are ignored and an empty value is an absent one.
+
+    Raises:
+        ConfigError: with every problem, each led by the name of its setting.
+
+    """
+    reader = _Reader(environ)
+    settings = Settings(
+        mode=reader.read(MODE),
+        allowlist=reader.read(ALLOWLIST),
+        subscriptions=reader.read(SUBSCRIPTIONS),
+        ledger=reader.read(LEDGER),
+        arm_endpoint=reader.read(ARM_ENDPOINT),
+        credential=reader.read(CREDENTIAL),
+        managed_identity_client_id=reader.read(MANAGED_IDENTITY_CLIENT_ID),
+        settle=reader.read(SETTLE),
+        confirm_deadline=reader.read(CONFIRM_DEADLINE),
+        take_back=reader.read(TAKE_BACK),
+        recheck_delay=reader.read(RECHECK_DELAY),
+        recheck_max=reader.read(RECHECK_MAX),
+        approvals_per_target_per_hour=reader.read(APPROVALS_PER_TARGET_PER_HOUR),
+        approvals_per_hour=reader.read(APPROVALS_PER_HOUR),
+        verify_keys=reader.read(VERIFY_KEYS),
+        snapshot_max_age=reader.read(SNAPSHOT_MAX_AGE),
+        arm_timeout=reader.read(ARM_TIMEOUT),
+        arm_reads_per_second=reader.read(ARM_READS_PER_SECOND),
+        concurrency=reader.read(CONCURRENCY),
+        sweep_schedule=reader.read(SWEEP_SCHEDULE),
+    )
+    endpoint, is_local = settings.arm_endpoint, settings.credential is CredentialKind.LOCAL
+    reader.agree(
+        f"plain http is accepted for loopback alone, and {endpoint.url} is not; use https",
+        ARM_ENDPOINT,
+        holds=endpoint.is_loopback or not endpoint.is_plain_http,
+    )
+    reader.agree(
+        f"local is a fixed token for loopback endpoints alone, and {endpoint.url} is none",
+        CREDENTIAL,
+        ARM_ENDPOINT,
+        holds=endpoint.is_loopback or not is_local,
+    )
+    reader.agree(
+        f"a real token never goes over plain http; use local for {endpoint.url}",
+        CREDENTIAL,
+        ARM_ENDPOINT,
+        holds=is_local or not (endpoint.is_plain_http and endpoint.is_loopback),
+    )
+    reader.agree(
+        f"0 (no limit) is for loopback endpoints alone, and {endpoint.url} is none",
+        ARM_READS_PER_SECOND,
+        ARM_ENDPOINT,
+        holds=endpoint.is_loopback or settings.arm_reads_per_second > 0,
+    )
+    reader.agree(
+        f"{format_duration(settings.recheck_delay)} is more than {RECHECK_MAX.name}, {format_duration(settings.recheck_max)}",
+        RECHECK_DELAY,
+        RECHECK_MAX,
+        holds=settings.recheck_delay <= settings.recheck_max,
+    )
+    missing = [f"{setting.name}: not set; it takes {setting.values}" for setting in required if not setting.text(environ)]
+    problems = [*missing, *reader.problems, *_unknown(environ)]
+    if problems:
+        raise ConfigError(problems)
+    return settings
+
+
+def _unknown(environ: Mapping[str, str]) -> list[str]:
+    known = [setting.name for setting in SETTINGS]
+    return [
+        f"{name if name.isprintable() else _quote(name)}: no such setting{_did_you_mean(name.upper(), known)}"
+        for name in sorted(environ)
+        if name.upper().startswith(PREFIX) and name not in known
+    ]
