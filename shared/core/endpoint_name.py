@@ -141,7 +141,7 @@ def _placeholder(name: str) -> Placeholder:
         return known[name]
     close = get_close_matches(name.lower(), known, n=1)
     advice = f"did you mean {{{close[0]}}}?" if close else "there are {link} and {signalr}"
-    message = f"the template has the unknown placeholder {{{name}}}: {advice}"
+    message = f"the template has the unknown placeholder {'{' + name + '}'!r}: {advice}"
     raise InvalidTemplateError(message)
 
 
