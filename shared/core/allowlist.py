@@ -6,15 +6,12 @@ How the YAML document becomes these values: :mod:`shared.core.allowlist_document
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, time
+from datetime import UTC, date, datetime, time
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from shared.core.arm_id import ArmId, fold_case
 from shared.core.model import PRODUCTION, Target
-
-if TYPE_CHECKING:
-    from datetime import date
 
 ANY_NAME: Final = "*"
 """The one wildcard: the last name segment of a rule's ``signalr`` or ``target``, alone."""

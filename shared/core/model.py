@@ -6,14 +6,12 @@ Parsed once at the edge (facts.md "The link and the connection"); nothing inward
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final, Self
+from typing import Final, Self
 
 from shared.core.arm_id import ArmId, fold_case
 from shared.core.errors import InvalidIdError
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 SIGNALR_TYPE: Final = "Microsoft.SignalRService/signalR"
 SITE_TYPE: Final = "Microsoft.Web/sites"

@@ -1,0 +1,223 @@
+"""What the ledger says about one target: a fold over its chain, so that the records are the only truth.
+
+The bodies that are read here are written by :mod:`shared.core.entries`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final, assert_never
+
+from shared.core.arm_id import ArmId, fold_case
+from shared.core.ledger import RecordKind
+from shared.core.observation import Incarnation
+from shared.core.wire import from_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from shared.core.ledger import JsonObject, Record
+    from shared.core.model import Link
+
+
+class Action(StrEnum):
+    """What an intent announces."""
+
+    APPROVE = "approve"
+    REJECT = "reject"
+    DELETE = "delete"
+
+
+class Outcome(StrEnum):
+    """What became of an intent."""
+
+    SENT = "sent"
+    """Azure accepted the write; nothing is confirmed."""
+    NOT_WRITTEN = "not_written"
+    """Azure refused it, or it was called off before it was sent."""
+    ABANDONED = "abandoned"
+    """Found without an outcome, and what it announced is not there."""
+    CONFIRMED = "confirmed"
+    """An approval that the link itself shows."""
+    AMBIGUOUS = "ambiguous"
+    """The link shows an approval, but a rival is approved too: a person decides."""
+    TAKEN_BACK = "taken_back"
+    """An approval that was rejected or deleted again."""
+    SUPERSEDED = "superseded"
+    """Another life of the link or of the connection began, or somebody else decided."""
+
+
+FINAL: Final = frozenset(
+    {Outcome.NOT_WRITTEN, Outcome.ABANDONED, Outcome.CONFIRMED, Outcome.AMBIGUOUS, Outcome.TAKEN_BACK, Outcome.SUPERSEDED}
+)
+
+
+class HumanDecision(StrEnum):
+    """What a person decided."""
+
+    APPROVE = "approve"
+    REJECT = "reject"
+    ADOPT = "adopt"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intent:
+    """A write that was announced, and how far it got."""
+
+    decision: str
+    action: Action
+    connection: ArmId
+    incarnation: Incarnation | None
+    """The link's life that it was for; None where a person named a connection that fits no link."""
+    rule: str
+    signature: str
+    """The fingerprint of the link's signed request message; "" where the rule did not ask for one."""
+    by_person: bool
+    at: datetime
+    undoes: str = ""
+    """Of a reject or delete: the approval that it takes back."""
+    outcome: Outcome | None = None
+    outcome_at: datetime | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nobody knows yet how it ended."""
+        return self.outcome not in FINAL
+
+    @property
+    def sent_at(self) -> datetime:
+        """From when on the deadlines count."""
+        return self.outcome_at if self.outcome is Outcome.SENT and self.outcome_at else self.at
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LastDecision:
+    """The newest decision recorded about a connection."""
+
+    digest: str
+    """Of the evidence that it was made from."""
+    number: int
+    """How many decisions were recorded about this connection, this one included."""
+    is_intent: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """What the ledger knows about a target."""
+
+    intents: dict[str, Intent] = field(default_factory=dict)
+    """By decision id, oldest first."""
+    last: dict[str, LastDecision] = field(default_factory=dict)
+    """By subject (:func:`subject`)."""
+    quarantines: dict[Incarnation, str] = field(default_factory=dict)
+    """The approval whose taking back quarantined a link."""
+    rejections: dict[tuple[ArmId, str], str] = field(default_factory=dict)
+    """By SignalR service and folded link name: the record of a person's rejection."""
+    rejected_connections: dict[ArmId, str] = field(default_factory=dict)
+    """By connection: the record of a person's rejection."""
+    adopted: dict[ArmId, Incarnation | None] = field(default_factory=dict)
+    """Connections that a person took over as they were, and the link's life that they were taken for."""
+
+    def approvals(self) -> tuple[Intent, ...]:
+        """Every approval that was announced, oldest first."""
+        return tuple(intent for intent in self.intents.values() if intent.action is Action.APPROVE)
+
+    def open_intents(self) -> tuple[Intent, ...]:
+        """Every intent whose end is not known, oldest first."""
+        return tuple(intent for intent in self.intents.values() if intent.is_open)
+
+    def approval_of(self, connection: ArmId) -> Intent | None:
+        """The newest approval that was announced for a connection."""
+        return next((intent for intent in reversed(self.approvals()) if intent.connection == connection), None)
+
+    def spent_by(self, signature: str) -> str:
+        """The confirmed approval that used up the signed message with this fingerprint; "" where none did."""
+        confirmed = (intent for intent in self.approvals() if intent.outcome is Outcome.CONFIRMED)
+        return next((intent.decision for intent in confirmed if intent.signature == signature), "")
+
+    def rejected_by(self, link: Link | None, connection: ArmId | None) -> str:
+        """The record of a person's rejection of this connection, or of this link's name; "" where nobody rejected it."""
+        if connection is not None and connection in self.rejected_connections:
+            return self.rejected_connections[connection]
+        return self.rejections.get((link.signalr, fold_case(link.name)), "") if link else ""
+
+    def quarantined_by(self, link: Link | None) -> str:
+        """The approval whose taking back quarantined this life of the link; "" where it is not quarantined."""
+        return self.quarantines.get(Incarnation.of(link), "") if link else ""
+
+
+def subject(connection: ArmId | None, link: ArmId | None) -> str:
+    """What a decision is about: the connection, or the link whose connection has not come."""
+    return connection.key if connection else f"link:{link.key if link else ''}"
+
+
+def read_history(records: Iterable[Record]) -> History:
+    """Fold a chain's records, in order, into what they say."""
+    history = History()
+    for record in records:
+        body = record.entry.body
+        match record.entry.kind:
+            case RecordKind.INTENT:
+                _read_decision(history, record, is_intent=True)
+                intent = from_json(Intent, body["intent"])
+                history.intents[intent.decision] = intent
+                if intent.action is not Action.APPROVE and intent.incarnation and not intent.by_person:
+                    # From the intent on, not from its outcome: a crash in between must not free the link.
+                    history.quarantines[intent.incarnation] = intent.undoes
+            case RecordKind.HOLD:
+                _read_decision(history, record, is_intent=False)
+            case RecordKind.OUTCOME:
+                decision = str(body["decision"])
+                intent = history.intents[decision]
+                history.intents[decision] = replace(intent, outcome=Outcome(str(body["outcome"])), outcome_at=record.entry.at)
+            case RecordKind.HUMAN:
+                _read_human(history, record.entry.id, body)
+            case RecordKind.DRIFT | RecordKind.TRAFFIC | RecordKind.ALERT:
+                pass
+            case _ as never:
+                assert_never(never)
+    return history
+
+
+def _read_decision(history: History, record: Record, *, is_intent: bool) -> None:
+    body = record.entry.body
+    about = str(body["subject"])
+    before = history.last.get(about)
+    history.last[about] = LastDecision(
+        digest=str(body["evidence_digest"]), number=(before.number if before else 0) + 1, is_intent=is_intent
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HumanRecord:
+    """The body of a person's decision."""
+
+    decision: HumanDecision
+    connection: ArmId
+    links: tuple[Incarnation, ...]
+    """The links whose connection it could be."""
+    reason: str
+    ticket: str
+    by: str
+    """The person's object id; "" where the decision was seen at the target, made with other tools."""
+
+
+def _read_human(history: History, record_id: str, body: JsonObject) -> None:
+    human = from_json(HumanRecord, body)
+    names = [(life.link.parent, fold_case(life.link.name)) for life in human.links]
+    match human.decision:
+        case HumanDecision.REJECT:
+            history.rejected_connections[human.connection] = record_id
+            history.rejections.update(dict.fromkeys(names, record_id))
+        case HumanDecision.APPROVE:
+            history.rejected_connections.pop(human.connection, None)
+            for name in names:
+                history.rejections.pop(name, None)
+            for life in human.links:
+                history.quarantines.pop(life, None)
+        case HumanDecision.ADOPT:
+            history.adopted[human.connection] = human.links[0] if human.links else None
+        case _ as never:
+            assert_never(never)
