@@ -1,0 +1,1 @@
+"""The project's own checks. Run by ``make check``; nothing here is deployed."""
