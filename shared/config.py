@@ -11,6 +11,7 @@ import binascii
 import difflib
 import ipaddress
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -19,11 +20,12 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 from uuid import UUID
 
+from shared.core.confirm import TakeBackPolicy
 from shared.core.errors import ConfigError
 from shared.core.verdict import Mode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Collection, Mapping
 
 PREFIX: Final = "LINKGUARD_"
 """Every setting's name starts so; a name that does and is no setting is a problem, since it may be a mistyped one."""
@@ -39,16 +41,6 @@ class CredentialKind(StrEnum):
     MANAGED_IDENTITY = "managed-identity"
     LOCAL = "local"
     """A fixed token that is no secret; for loopback endpoints only."""
-
-
-class TakeBack(StrEnum):
-    """When an approval of ours that is not confirmed is taken back."""
-
-    CONTRADICTION = "contradiction"
-    """When at the deadline the link itself contradicts it."""
-    DEADLINE = "deadline"
-    """Whenever it is unconfirmed at the deadline."""
-    NEVER = "never"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +110,7 @@ class Settings:
     managed_identity_client_id: str | None
     settle: timedelta
     confirm_deadline: timedelta
-    take_back: TakeBack
+    take_back: TakeBackPolicy
     recheck_delay: timedelta
     recheck_max: timedelta
     approvals_per_target_per_hour: int
@@ -427,10 +419,10 @@ CONFIRM_DEADLINE: Final = Setting(
 )
 TAKE_BACK: Final = Setting(
     name="LINKGUARD_TAKE_BACK",
-    default=TakeBack.CONTRADICTION.value,
+    default=TakeBackPolicy.CONTRADICTION.value,
     values="`contradiction`, `deadline` or `never`",
     doc="When an unconfirmed approval is taken back: contradicted at the deadline, merely unconfirmed then, or never.",
-    parse=_choice(TakeBack),
+    parse=_choice(TakeBackPolicy),
 )
 RECHECK_DELAY: Final = Setting(
     name="LINKGUARD_RECHECK_DELAY",

@@ -19,13 +19,13 @@ from shared.config import (
     Setting,
     Settings,
     SqliteLedger,
-    TakeBack,
     VerifyKeyFile,
     VerifyKeyInline,
     format_duration,
     load_settings,
     parse_duration,
 )
+from shared.core.confirm import TakeBackPolicy
 from shared.core.errors import ConfigError
 from shared.core.verdict import Mode
 
@@ -63,7 +63,7 @@ def test_defaults() -> None:
         managed_identity_client_id=None,
         settle=timedelta(seconds=30),
         confirm_deadline=timedelta(hours=1),
-        take_back=TakeBack.CONTRADICTION,
+        take_back=TakeBackPolicy.CONTRADICTION,
         recheck_delay=timedelta(seconds=15),
         recheck_max=timedelta(minutes=10),
         approvals_per_target_per_hour=5,
