@@ -53,7 +53,6 @@ class Ended:
 
     outcome: Outcome
     why: str
-    rivals: tuple[Connection, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,87 +77,80 @@ type Confirmation = Ended | Open | TakeBack
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Situation:
+class Situation:
+    """What one look says about an approval: all that its confirmation is judged by, besides the count of looks."""
+
     link: Link | None
-    connection: Connection | None
-    rivals_approved: tuple[Connection, ...]
-    rival_pending: bool
+    """In the life that the approval was for; None where it is gone, or there in another life."""
     made_anew: bool
     """Whether the link is there in another life."""
+    connection: Connection | None
+    """None where it is not listed."""
+    rivals: tuple[Connection, ...]
+    """Other connections, listed now, that could be the link's."""
+    clock: datetime
+
+    @property
+    def contradicted(self) -> bool:
+        """Whether the link's own status says that this connection is not the one that it waits for."""
+        if self.link is None:
+            return False
+        match self.link.status:
+            case LinkStatus.REJECTED | LinkStatus.DISCONNECTED:
+                return True
+            case LinkStatus.PENDING:
+                return any(rival.status is ConnectionStatus.PENDING for rival in self.rivals)
+            case LinkStatus.APPROVED | LinkStatus.TIMEOUT | LinkStatus.UNKNOWN:
+                return False
+            case _ as never:
+                assert_never(never)
 
 
-def confirm(intent: Intent, correlation: Correlation, timing: Timing) -> tuple[Confirmation, Looks]:
-    """What one more look says about an open approval, and the count of looks with this one in it."""
-    situation = _situation(intent, correlation)
-    contradicted = _contradicted(situation)
-    connection = situation.connection
-    before = correlation.memory.looks_at(intent.decision)
-    approved = connection is not None and connection.status is ConnectionStatus.APPROVED
-    looks = replace(
-        before,
-        total=before.total + approved,
-        contradicted=before.contradicted + 1 if approved and contradicted else 0,
-        pending=before.pending + 1 if connection is not None and connection.status is ConnectionStatus.PENDING else 0,
-        gone=before.gone + 1 if connection is None else 0,
-    )
-    if connection is None:
-        return _gone(intent, looks), looks
-    match connection.status:
-        case ConnectionStatus.REJECTED | ConnectionStatus.DISCONNECTED:
-            why = f"the connection is {connection.status.value}: somebody else decided"
-            return Ended(outcome=Outcome.SUPERSEDED, why=why), looks
-        case ConnectionStatus.PENDING:
-            return _still_pending(intent, correlation, timing, looks), looks
-        case ConnectionStatus.APPROVED if situation.link is not None and situation.link.status is LinkStatus.APPROVED:
-            return _link_approved(situation), looks
-        case _ if situation.made_anew:
-            return Ended(outcome=Outcome.SUPERSEDED, why="the link was made anew"), looks
-        case _:
-            return _unconfirmed(intent, correlation, timing, looks, contradicted=approved and contradicted), looks
-
-
-def _situation(intent: Intent, correlation: Correlation) -> _Situation:
+def situate(intent: Intent, correlation: Correlation) -> Situation:
+    """What the look behind ``correlation`` says about an approval."""
     observation = correlation.observation
     link = next((one for one in observation.links if Incarnation.of(one) == intent.incarnation), None)
     connection = next((one for one in observation.connections if one.id == intent.connection), None)
-    rivals = correlation.rivals(connection, link)[0] if link and connection else ()
-    return _Situation(
+    rivals = correlation.rivals(connection, link)[0] if link else ()
+    names = {one.id for one in observation.links}
+    return Situation(
         link=link,
+        made_anew=link is None and intent.incarnation is not None and intent.incarnation.link in names,
         connection=connection,
-        rivals_approved=tuple(
-            rival.connection
-            for rival in rivals
-            if not rival.gone and rival.connection.status in {ConnectionStatus.APPROVED, ConnectionStatus.APPROVING}
-        ),
-        rival_pending=any(not r.gone and r.connection.status is ConnectionStatus.PENDING for r in rivals),
-        made_anew=link is None
-        and intent.incarnation is not None
-        and any(one.id == intent.incarnation.link for one in observation.links),
+        rivals=tuple(rival.connection for rival in rivals if not rival.gone),
+        clock=observation.clock,
     )
 
 
-def _contradicted(situation: _Situation) -> bool:
-    if situation.link is None:
-        return False
-    match situation.link.status:
-        case LinkStatus.REJECTED | LinkStatus.DISCONNECTED:
-            return True
-        case LinkStatus.PENDING:
-            return situation.rival_pending
-        case LinkStatus.APPROVED | LinkStatus.TIMEOUT | LinkStatus.UNKNOWN:
-            return False
-        case _ as never:
-            assert_never(never)
+def count(before: Looks, situation: Situation) -> Looks:
+    """The count of looks with this one in it."""
+    status = situation.connection.status if situation.connection else None
+    approved = status is ConnectionStatus.APPROVED
+    return replace(
+        before,
+        approved=before.approved + approved,
+        contradicted=before.contradicted + 1 if approved and situation.contradicted else 0,
+        pending=before.pending + 1 if status is ConnectionStatus.PENDING else 0,
+        gone=before.gone + 1 if status is None else 0,
+    )
 
 
-def _link_approved(situation: _Situation) -> Ended:
-    if situation.rivals_approved:
-        return Ended(
-            outcome=Outcome.AMBIGUOUS,
-            why="the link is Approved, but another connection that could be the link's is approved too",
-            rivals=situation.rivals_approved,
-        )
-    return Ended(outcome=Outcome.CONFIRMED, why="the connection and the link are both Approved")
+def judge(intent: Intent, situation: Situation, looks: Looks, timing: Timing) -> Confirmation:
+    """What has become of an open approval, by this look and the count of looks with it."""
+    connection, link = situation.connection, situation.link
+    if connection is None:
+        return _gone(intent, looks)
+    match connection.status:
+        case ConnectionStatus.REJECTED | ConnectionStatus.DISCONNECTED:
+            return Ended(outcome=Outcome.SUPERSEDED, why=f"the connection is {connection.status.value}")
+        case ConnectionStatus.PENDING:
+            return _still_pending(intent, situation, looks, timing)
+        case ConnectionStatus.APPROVED if link is not None and link.status is LinkStatus.APPROVED:
+            return _link_approved(situation)
+        case _ if situation.made_anew:
+            return Ended(outcome=Outcome.SUPERSEDED, why="the link was made anew")
+        case _:
+            return _unconfirmed(intent, situation, looks, timing)
 
 
 def _gone(intent: Intent, looks: Looks) -> Confirmation:
@@ -168,22 +160,32 @@ def _gone(intent: Intent, looks: Looks) -> Confirmation:
     return Ended(outcome=Outcome.SUPERSEDED, why="the connection is gone")
 
 
-def _still_pending(intent: Intent, correlation: Correlation, timing: Timing, looks: Looks) -> Confirmation:
+def _still_pending(intent: Intent, situation: Situation, looks: Looks, timing: Timing) -> Confirmation:
     """A write that Azure accepted shows at once or within minutes; one that does not was not done."""
-    waited = correlation.observation.clock - intent.sent_at
+    waited = situation.clock - intent.sent_at
     if waited < timing.unwritten_after or (intent.outcome is Outcome.SENT and looks.pending < ENOUGH_LOOKS):
         return Open(since=intent.sent_at, overdue=False, contradicted=False, why="the connection is still Pending")
     return Ended(outcome=Outcome.ABANDONED, why="the connection is still Pending: the approval was not written")
 
 
-def _unconfirmed(intent: Intent, correlation: Correlation, timing: Timing, looks: Looks, *, contradicted: bool) -> Confirmation:
-    overdue = correlation.observation.clock - intent.sent_at >= timing.deadline
+def _link_approved(situation: Situation) -> Ended:
+    approved = {ConnectionStatus.APPROVED, ConnectionStatus.APPROVING}
+    if any(rival.status in approved for rival in situation.rivals):
+        why = "the link is Approved, but another connection that could be the link's is approved too"
+        return Ended(outcome=Outcome.AMBIGUOUS, why=why)
+    return Ended(outcome=Outcome.CONFIRMED, why="the connection and the link are both Approved")
+
+
+def _unconfirmed(intent: Intent, situation: Situation, looks: Looks, timing: Timing) -> Confirmation:
+    status = situation.connection.status if situation.connection else None
+    contradicted = situation.contradicted and status is ConnectionStatus.APPROVED
+    overdue = situation.clock - intent.sent_at >= timing.deadline
     why = "the link contradicts the approval" if contradicted else "the link does not show the approval yet"
-    if overdue and not intent.by_person:
+    if overdue and not intent.by_person and status is ConnectionStatus.APPROVED:
         match timing.policy:
-            case TakeBackPolicy.CONTRADICTION if contradicted and looks.contradicted >= ENOUGH_LOOKS:
+            case TakeBackPolicy.CONTRADICTION if looks.contradicted >= ENOUGH_LOOKS:
                 return TakeBack(why=why)
-            case TakeBackPolicy.DEADLINE if looks.total >= ENOUGH_LOOKS:
+            case TakeBackPolicy.DEADLINE if looks.approved >= ENOUGH_LOOKS:
                 return TakeBack(why=why)
             case _:
                 pass

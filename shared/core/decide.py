@@ -90,7 +90,7 @@ def _not_pending(evidence: Evidence, connection: Connection) -> Verdict:
 def _settle(evidence: Evidence, rule: Rule) -> Verdict:
     """Two looks, far enough apart, must say the same: a link deleted between two reads would otherwise be enough to fool us."""
     duration = timedelta(seconds=evidence.settle_seconds)
-    if evidence.settled_since is None or evidence.clock - evidence.settled_since < duration:
+    if evidence.settled_since is None or evidence.look_started - evidence.settled_since < duration:
         since = evidence.settled_since or evidence.clock
         reason = Reason(
             code=Code.SETTLING,

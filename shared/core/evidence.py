@@ -102,6 +102,7 @@ class Evidence:
     allowlist_source: str
     allowlist_digest: str
     mode: Mode
+    look_started: datetime
     clock: datetime
     settle_seconds: float
     settled_since: datetime | None = None
@@ -125,7 +126,7 @@ class Evidence:
     def digest(self) -> str:
         """The same for evidence that says the same: the clock, and the place of rules in their document, left out."""
         inputs = self.inputs()
-        for name in ("clock", "settle_seconds", "settled_since", "allowlist_source", "allowlist_digest"):
+        for name in ("look_started", "clock", "settle_seconds", "settled_since", "allowlist_source", "allowlist_digest"):
             del inputs[name]
         for rule in cast("list[JsonObject]", inputs["rules"]):
             del rule["line"]
@@ -320,6 +321,7 @@ class Correlation:
             allowlist_source=self.allowlist.source if self.allowlist else "",
             allowlist_digest=self.allowlist.digest if self.allowlist else "",
             mode=self.mode,
+            look_started=observation.started,
             clock=observation.clock,
             settle_seconds=self.settle_seconds,
         )

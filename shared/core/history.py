@@ -98,6 +98,8 @@ class LastDecision:
 
     digest: str
     """Of the evidence that it was made from."""
+    verdict: str
+    codes: tuple[str, ...]
     number: int
     """How many decisions were recorded about this connection, this one included."""
     is_intent: bool
@@ -118,11 +120,15 @@ class History:
     rejected_connections: dict[ArmId, str] = field(default_factory=dict)
     """By connection: the record of a person's rejection."""
     adopted: dict[ArmId, Incarnation | None] = field(default_factory=dict)
-    """Connections that a person took over as they were, and the link's life that they were taken for."""
+    """Connections that a person approved or took over as they were, and the link's life that this was for."""
 
     def approvals(self) -> tuple[Intent, ...]:
         """Every approval that was announced, oldest first."""
         return tuple(intent for intent in self.intents.values() if intent.action is Action.APPROVE)
+
+    def undoing(self, approval: Intent) -> tuple[Intent, ...]:
+        """Every announced attempt to take an approval back, oldest first."""
+        return tuple(intent for intent in self.intents.values() if intent.undoes == approval.decision)
 
     def open_intents(self) -> tuple[Intent, ...]:
         """Every intent whose end is not known, oldest first."""
@@ -160,10 +166,11 @@ def read_history(records: Iterable[Record]) -> History:
         body = record.entry.body
         match record.entry.kind:
             case RecordKind.INTENT:
-                _read_decision(history, record, is_intent=True)
                 intent = from_json(Intent, body["intent"])
                 history.intents[intent.decision] = intent
-                if intent.action is not Action.APPROVE and intent.incarnation and not intent.by_person:
+                if intent.action is Action.APPROVE:
+                    _read_decision(history, record, is_intent=True)
+                elif intent.undoes and intent.incarnation:
                     # From the intent on, not from its outcome: a crash in between must not free the link.
                     history.quarantines[intent.incarnation] = intent.undoes
             case RecordKind.HOLD:
@@ -184,9 +191,12 @@ def read_history(records: Iterable[Record]) -> History:
 def _read_decision(history: History, record: Record, *, is_intent: bool) -> None:
     body = record.entry.body
     about = str(body["subject"])
-    before = history.last.get(about)
     history.last[about] = LastDecision(
-        digest=str(body["evidence_digest"]), number=(before.number if before else 0) + 1, is_intent=is_intent
+        digest=str(body["evidence_digest"]),
+        verdict=str(body["verdict"]),
+        codes=from_json(tuple[str, ...], body["codes"]),
+        number=from_json(int, body["number"]),
+        is_intent=is_intent,
     )
 
 
@@ -217,6 +227,7 @@ def _read_human(history: History, record_id: str, body: JsonObject) -> None:
                 history.rejections.pop(name, None)
             for life in human.links:
                 history.quarantines.pop(life, None)
+            history.adopted[human.connection] = human.links[0] if human.links else None
         case HumanDecision.ADOPT:
             history.adopted[human.connection] = human.links[0] if human.links else None
         case _ as never:

@@ -5,7 +5,7 @@ Losing it delays an approval (settling starts anew) and forgets what vanished wi
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -60,7 +60,7 @@ class Looks:
     """Successful looks at an approval that is not confirmed."""
 
     decision: str
-    total: int = 0
+    approved: int = 0
     """Looks at which the connection was Approved."""
     contradicted: int = 0
     """Looks in a row at which the link contradicted the approval."""
@@ -77,7 +77,9 @@ class Memory:
     observed_at: datetime | None = None
     """When the last look ended."""
     links_read_at: datetime | None = None
-    """When the last look began to read the links."""
+    """As of when the last look knew every link."""
+    read_at: dict[str, datetime] = field(default_factory=dict)
+    """By the key of each service that the last look read itself: when."""
     connections: tuple[SeenConnection, ...] = ()
     links: tuple[SeenLink, ...] = ()
     settling: tuple[Settling, ...] = ()
@@ -108,7 +110,14 @@ class Memory:
 
     def same_but_time(self, other: Memory) -> bool:
         """Whether nothing but the time of the look differs."""
-        return replace(self, observed_at=None, links_read_at=None) == replace(other, observed_at=None, links_read_at=None)
+        return self._timeless() == other._timeless()
+
+    def _timeless(self) -> Memory:
+        return replace(self, observed_at=None, links_read_at=None, read_at={})
+
+    def last_read(self, service: ArmId) -> datetime | None:
+        """As of when the last look knew the links of a service, None where there was no look."""
+        return self.read_at.get(service.key, self.links_read_at)
 
 
 def remember(memory: Memory, observation: Observation) -> Memory:
@@ -124,13 +133,14 @@ def remember(memory: Memory, observation: Observation) -> Memory:
     )
     known = {seen.incarnation: seen for seen in memory.links}
     links = tuple(
-        known.get(Incarnation.of(link)) or SeenLink(incarnation=Incarnation.of(link), absent_at=memory.links_read_at)
+        known.get(Incarnation.of(link)) or SeenLink(incarnation=Incarnation.of(link), absent_at=memory.last_read(link.signalr))
         for link in observation.links
     )
     return replace(
         memory,
         observed_at=now,
         links_read_at=observation.links_started,
+        read_at={service.key: at for service, at in observation.read_at.items()},
         connections=here + gone,
         links=links,
     )

@@ -18,8 +18,12 @@ class Observation:
     """Every link in the scanned subscriptions that leads to this target, allowlisted or not."""
     tiers: dict[ArmId, str]
     """The ``sku.tier`` of each service that owns one of the links."""
+    started: datetime
+    """When the look began."""
     links_started: datetime
-    """The links were so at this time or later."""
+    """The links were so at this time or later: those that other services own may come from the last sweep."""
+    read_at: dict[ArmId, datetime]
+    """When the read of a service began, for those that this look read itself."""
     connections: tuple[Connection, ...]
     connections_finished: datetime
     """The connections were so at this time or earlier."""

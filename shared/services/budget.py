@@ -1,0 +1,79 @@
+"""Budgets bound the blast radius of a mistake: slots reserved in one guarded row, before the intent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from shared.core.errors import StoreConflictError
+from shared.core.ledger import digest
+from shared.services.notebook import fetch, keep
+
+if TYPE_CHECKING:
+    from shared.core.model import Target
+    from shared.ports import StateStore
+
+BUDGETS: Final = "budgets"
+APPROVALS: Final = "approvals"
+TAKE_BACKS: Final = "take_backs"
+HOUR: Final = timedelta(hours=1)
+_TRIES: Final = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slot:
+    """One reservation. Ids are cut short, so that a full budget fits a store's row."""
+
+    decision: str
+    target: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slots:
+    """A budget's reservations within the hour."""
+
+    taken: tuple[Slot, ...] = field(default_factory=tuple)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """How many slots there are in any hour."""
+
+    each_target: int
+    overall: int
+
+
+async def reserve(state: StateStore, budget: str, limit: Limit, decision: str, target: Target, now: datetime) -> datetime | None:  # noqa: PLR0913, PLR0917  what is reserved, where, for whom and when
+    """Reserve a slot for a decision, once however often it is asked for.
+
+    Returns None where it is reserved, else the time at which a slot becomes free.
+
+    Raises:
+        StoreConflictError: where others kept reserving for too long.
+
+    """
+    mine = Slot(decision=decision[:16], target=digest(target.id.key)[:16], at=now)
+    for _ in range(_TRIES):
+        kept = await fetch(state, BUDGETS, budget, Slots, Slots())
+        taken = tuple(slot for slot in kept.value.taken if now - slot.at < HOUR)
+        if any(slot.decision == mine.decision for slot in taken):
+            return None
+        here = [slot for slot in taken if slot.target == mine.target]
+        if len(here) >= limit.each_target:
+            return _free_at(here, limit.each_target)
+        if len(taken) >= limit.overall:
+            return _free_at(list(taken), limit.overall)
+        try:
+            await keep(state, BUDGETS, budget, kept, Slots(taken=(*taken, mine)))
+        except StoreConflictError:
+            continue
+        return None
+    message = f"the budget {budget} changed {_TRIES} times while a slot was to be reserved"
+    raise StoreConflictError(message)
+
+
+def _free_at(slots: list[Slot], limit: int) -> datetime:
+    times = sorted(slot.at for slot in slots)
+    return times[len(times) - limit] + HOUR

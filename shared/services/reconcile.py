@@ -1,0 +1,476 @@
+"""The reconcile step: observe all of one target, decide, do at most one thing, record; come back if not done.
+
+Events and sweeps both come here. Crash anywhere, run it twice, run it on two workers at once: the end state is the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, assert_never
+
+from shared.core.confirm import Ended, Open, TakeBack, count, judge, situate
+from shared.core.decide import decide
+from shared.core.entries import (
+    Decision,
+    approval_intent,
+    decision_entry,
+    description,
+    human_entry,
+    make_decision,
+    outcome_entry,
+    undo_intent,
+    verdict_name,
+)
+from shared.core.errors import NotPendingError
+from shared.core.evidence import Correlation
+from shared.core.finding import Finding, FindingId, Severity
+from shared.core.history import Action, HumanDecision, HumanRecord, Outcome
+from shared.core.memory import Settling
+from shared.core.model import ConnectionStatus
+from shared.core.observation import Incarnation
+from shared.core.reason import Code, Reason
+from shared.core.verdict import Approve, Hold, Mode, Wait
+from shared.ports import AllowlistSource, Azure, Clock, Ledger, StateStore
+from shared.services import findings
+from shared.services.act import Refused, Unanswered, write
+from shared.services.allowlist import load_allowlist
+from shared.services.budget import APPROVALS, HOUR, TAKE_BACKS, Limit, reserve
+from shared.services.notebook import keep_memory
+from shared.services.results import DecisionReport, TargetResult, outcome_name
+from shared.services.settings import EngineSettings
+from shared.services.snapshot import Snapshots
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from shared.core.confirm import Situation
+    from shared.core.history import Intent
+    from shared.core.memory import Looks
+    from shared.core.model import Connection
+    from shared.services.snapshot import Snapshot
+
+_TRIES: Final = 5
+_ONE_AN_HOUR: Final = Limit(each_target=1, overall=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Engine:
+    """What every service works with."""
+
+    azure: Azure
+    ledger: Ledger
+    state: StateStore
+    allowlist: AllowlistSource
+    clock: Clock
+    settings: EngineSettings
+    snapshots: Snapshots
+
+    async def snapshot(self) -> Snapshot:
+        """Every link of the scanned subscriptions, recent enough to decide by.
+
+        Raises:
+            AzureError: where a subscription cannot be listed.
+
+        """
+        settings = self.settings
+        return await self.snapshots.recall(settings.subscriptions, self.clock.now(), settings.snapshot_max_age)
+
+
+async def reconcile(engine: Engine, target: Target) -> TargetResult:
+    """One step on one target, begun again where somebody else wrote meanwhile.
+
+    Raises:
+        AzureError: where Azure could not be read: nothing was decided.
+        StoreError: where the ledger or the state store failed, or others kept writing.
+
+    """
+    for _ in range(_TRIES - 1):
+        try:
+            return await _step(engine, target)
+        except StoreConflictError:
+            continue
+    return await _step(engine, target)
+
+
+async def _step(engine: Engine, target: Target) -> TargetResult:
+    snapshot = await engine.snapshot()
+    loaded = await load_allowlist(engine.allowlist)
+    journal = Journal(engine.ledger, chain_of(target))
+    await journal.load()
+    scope = Scope(
+        target=target,
+        allowlist=loaded.allowlist,
+        snapshot=snapshot,
+        history=journal.history,
+        subscriptions=engine.settings.subscriptions,
+    )
+    observation = await look(engine.azure, scope)
+    step = Step(engine, loaded, journal, observation, await fetch_memory(engine.state, target))
+    return await step.run()
+
+
+class Step:
+    """One step, from the look to the record of what was done."""
+
+    def __init__(
+        self, engine: Engine, loaded: LoadedAllowlist, journal: Journal, observation: Observation, kept: Kept[Memory]
+    ) -> None:
+        self._engine = engine
+        self._loaded = loaded
+        self._journal = journal
+        self._observation = observation
+        self._kept = kept
+        self._memory = remember(kept.value, observation)
+        self._looked_at = engine.clock.now()
+        self._findings: list[Finding] = []
+        self._acted = False
+
+    @property
+    def target(self) -> Target:
+        """What the step is on."""
+        return self._observation.target
+
+    async def run(self) -> TargetResult:
+        """Do the whole step."""
+        await self._notice_rejections()
+        await self._notice_late_writes()
+        await self._confirm()
+        decisions = self.decisions()
+        await self._remember()
+        await self._record(decisions)
+        if not self._acted:
+            decisions = await self._approve_one(decisions)
+        return self._result(decisions)
+
+    async def note(self) -> TargetResult:
+        """Only look: for a target where nothing is pending and nothing of ours is open. Remembers what has changed."""
+        decisions = self.decisions()
+        if not self._memory.same_but_time(self._kept.value):
+            await self._remember()
+        return self._result(decisions)
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether looking is all there is to do, as it is for most targets at most sweeps."""
+        done = {ConnectionStatus.APPROVED, ConnectionStatus.DISCONNECTED}
+        history = self._journal.history
+        return (
+            all(c.status in done or self._is_known_rejection(c) for c in self._observation.connections)
+            and not history.open_intents()
+            and not any(evidence.connection is None for evidence in self._correlation().evidence())
+            and not any(approval.outcome is Outcome.ABANDONED for approval in history.approvals())
+        )
+
+    # What was found
+
+    def _correlation(self) -> Correlation:
+        settings = self._engine.settings
+        return Correlation(
+            observation=self._observation,
+            allowlist=self._loaded.allowlist,
+            allowlist_problem=self._loaded.problem,
+            memory=self._memory,
+            history=self._journal.history,
+            keys=settings.keys,
+            mode=settings.mode,
+            settle_seconds=settings.settle.total_seconds(),
+        )
+
+    def decisions(self) -> list[Decision]:
+        """What follows from the look; and remembers since when each piece of evidence has been the same."""
+        history = self._journal.history
+        made: list[Decision] = []
+        settling: list[Settling] = []
+        for gathered in self._correlation().evidence():
+            evidence_digest = gathered.digest()
+            since = self._memory.settled_since(gathered.pair, evidence_digest)
+            evidence = gathered.settled(since)
+            verdict = decide(evidence)
+            if isinstance(verdict, Approve | Wait):
+                row = Settling(pair=evidence.pair, digest=evidence_digest, since=since or self._observation.clock)
+                settling.append(row)
+            made.append(make_decision(evidence, evidence_digest, verdict, history.last.get(evidence.subject)))
+        self._memory = replace(self._memory, settling=tuple(settling))
+        return made
+
+    async def _remember(self) -> None:
+        self._kept = await keep_memory(self._engine.state, self.target, self._kept, self._memory)
+
+    def _now(self) -> datetime:
+        """The time by Azure's clock, as far as it can be told since the look."""
+        return self._observation.clock + (self._engine.clock.now() - self._looked_at)
+
+    # What others did
+
+    def _is_known_rejection(self, connection: Connection) -> bool:
+        """Whether a connection is Rejected and the ledger says by whom, or it concerns no link of ours."""
+        return connection.status is ConnectionStatus.REJECTED and (
+            self._rejected_by_us(connection)
+            or connection.id in self._journal.history.rejected_connections
+            or not self._links_rejected_with(connection)
+        )
+
+    def _rejected_by_us(self, connection: Connection) -> bool:
+        intents = self._journal.history.intents.values()
+        return any(
+            intent.connection == connection.id
+            and intent.action is not Action.APPROVE
+            and intent.outcome is not Outcome.NOT_WRITTEN
+            for intent in intents
+        )
+
+    def _links_rejected_with(self, connection: Connection) -> tuple[Incarnation, ...]:
+        """The allowlisted links whose connection the rejected one was, or may have been."""
+        allowlist = self._loaded.allowlist
+        seen = self._memory.seen(connection.id)
+        asked = seen.requested_message if seen else None
+        correlation = self._correlation()
+        return tuple(
+            Incarnation.of(link)
+            for link in self._observation.links
+            if allowlist is not None
+            and allowlist.knows_service(link.signalr)
+            and correlation.name_fits(connection, link)
+            and asked in {None, link.request_message}
+        )
+
+    async def _notice_rejections(self) -> None:
+        """A person rejected a connection with other tools: that decision stands for its link's name, as one made here does."""
+        for connection in self._observation.connections:
+            if connection.status is not ConnectionStatus.REJECTED or self._is_known_rejection(connection):
+                continue
+            human = HumanRecord(
+                decision=HumanDecision.REJECT,
+                connection=connection.id,
+                links=self._links_rejected_with(connection),
+                reason="seen Rejected at the target",
+                ticket="",
+                by="",
+            )
+            await self._journal.append(human_entry(self._journal.chain, human, self._now(), number=0))
+
+    async def _notice_late_writes(self) -> None:
+        """An approval that was given up and is there after all is ours again, to be confirmed."""
+        done = {ConnectionStatus.APPROVED, ConnectionStatus.APPROVING}
+        for connection in self._observation.connections:
+            approval = self._journal.history.approval_of(connection.id)
+            if approval and connection.status in done and approval.outcome is Outcome.ABANDONED:
+                await self._end(approval, Outcome.SENT, f"found {connection.status.value}: it was written after all")
+
+    # What became of our approvals
+
+    async def _confirm(self) -> None:
+        for approval in self._journal.history.open_intents():
+            if approval.action is not Action.APPROVE:
+                continue
+            situation = situate(approval, self._correlation())
+            looks = count(self._memory.looks_at(approval.decision), situation)
+            self._memory = self._memory.with_looks(looks)
+            match judge(approval, situation, looks, self._engine.settings.timing):
+                case Ended(outcome=outcome, why=why):
+                    await self._ended(approval, outcome, why)
+                case Open() as state:
+                    self._findings += findings.of_open_approval(self.target, approval, state, self._observation)
+                case TakeBack():
+                    await self._take_back(approval, situation, looks)
+                case _ as never:
+                    assert_never(never)
+
+    async def _ended(self, approval: Intent, outcome: Outcome, why: str) -> None:
+        attempts = self._journal.history.undoing(approval)
+        if outcome is Outcome.SUPERSEDED and attempts:
+            for attempt in attempts:
+                if attempt.is_open:
+                    await self._end(attempt, Outcome.CONFIRMED, why)
+            await self._end(approval, Outcome.TAKEN_BACK, why)
+        else:
+            await self._end(approval, outcome, why)
+
+    async def _end(self, intent: Intent, outcome: Outcome, why: str) -> None:
+        """Record an outcome that was found by looking; where somebody else wrote meanwhile, the look is repeated."""
+        await self._journal.append(outcome_entry(self._journal.chain, intent, outcome, why, self._now()))
+
+    async def _take_back(self, approval: Intent, situation: Situation, looks: Looks) -> None:
+        """Reject; if that is refused or does nothing, delete; if that too, a person has to."""
+        attempts = self._journal.history.undoing(approval)
+        last = attempts[-1] if attempts else None
+        if last is not None and last.is_open:
+            if situation.clock - last.sent_at < self._engine.settings.timing.unwritten_after:
+                self._findings.append(findings.take_back_withheld(self.target, approval, "Azure has not carried it out yet"))
+                return
+            await self._end(last, Outcome.ABANDONED, "the connection is still Approved")
+        action = _next_undo(self._journal.history.undoing(approval))
+        if action is None:
+            self._findings.append(findings.take_back_refused(self.target, approval))
+            return
+        if self._acted:
+            return
+        if withheld := await self._withheld(approval, action):
+            self._findings.append(findings.take_back_withheld(self.target, approval, withheld))
+            return
+        intent, entry = undo_intent(
+            self._journal.chain,
+            approval,
+            action,
+            situation=situation,
+            looks=looks,
+            timing=self._engine.settings.timing,
+            attempt=len(attempts) + 1,
+        )
+        await self._journal.append(entry)
+        await self._write(intent, description(intent.decision, approval.rule, "taken back"))
+
+    async def _withheld(self, approval: Intent, action: Action) -> str:
+        """Why an approval may not be taken back now; "" where it may."""
+        if self._engine.settings.mode is Mode.OBSERVE:
+            return "the mode is observe"
+        if action is Action.DELETE:
+            return ""  # The rejection that it follows has its slot.
+        free_at = await reserve(
+            self._engine.state, TAKE_BACKS, _ONE_AN_HOUR, approval.decision, self.target, self._observation.clock
+        )
+        return f"another one was taken back within the hour; the next may be at {free_at.isoformat()}" if free_at else ""
+
+    # What is recorded and done
+
+    async def _record(self, decisions: list[Decision]) -> None:
+        """Each hold once; in observe mode also what would have been approved."""
+        observe = self._engine.settings.mode is Mode.OBSERVE
+        for decision in decisions:
+            wanted = isinstance(decision.verdict, Hold) or (observe and isinstance(decision.verdict, Approve))
+            if wanted and not self._journal.holds(decision.id):
+                await self._journal.append(decision_entry(decision, self._now()))
+
+    async def _approve_one(self, decisions: list[Decision]) -> list[Decision]:
+        """Approve the first connection that may be, if any; the others come at the next step."""
+        settings = self._engine.settings
+        for place, decision in enumerate(decisions):
+            connection = decision.evidence.connection
+            if not isinstance(decision.verdict, Approve) or connection is None or settings.mode is not Mode.ENFORCE:
+                continue
+            limit = Limit(each_target=settings.approvals_per_target_per_hour, overall=settings.approvals_per_hour)
+            free_at = await reserve(self._engine.state, APPROVALS, limit, decision.id, self.target, self._observation.clock)
+            await self._note_budget(spent=free_at is not None)
+            if free_at is not None:
+                return [*decisions[:place], _without_budget(decision, free_at), *decisions[place + 1 :]]
+            await self._approve(decision, connection)
+            return decisions
+        await self._note_budget(spent=False)
+        return decisions
+
+    async def _note_budget(self, *, spent: bool) -> None:
+        since = (self._memory.budget_spent_since or self._observation.clock) if spent else None
+        if since != self._memory.budget_spent_since:
+            self._memory = replace(self._memory, budget_spent_since=since)
+            await self._remember()
+        if since is not None and self._observation.clock - since >= HOUR:
+            self._findings.append(
+                Finding(
+                    id=FindingId.BUDGET_SPENT,
+                    severity=Severity.WARNING,
+                    target=str(self.target),
+                    about="",
+                    message=f"approvals wait for the budget since {since.isoformat()}: is this what you expect? "
+                    "LINKGUARD_APPROVALS_PER_TARGET_PER_HOUR, LINKGUARD_APPROVALS_PER_HOUR",
+                    facts={},
+                )
+            )
+
+    async def _approve(self, decision: Decision, connection: Connection) -> None:
+        """Record the intent, read the allowlist once more, write."""
+        intent, entry = approval_intent(decision, connection.id, self._now())
+        await self._journal.append(entry)
+        if refusal := await self._called_off(decision):
+            await self._journal.insist(outcome_entry(self._journal.chain, intent, Outcome.NOT_WRITTEN, refusal, self._now()))
+            return
+        link = decision.evidence.link
+        await self._write(intent, description(decision.id, decision.rule, link.request_message if link else ""))
+
+    async def _called_off(self, decision: Decision) -> str:
+        """Why the write must not be sent after all; "" where it may. Evidence is for now, not for later."""
+        again = await load_allowlist(self._engine.allowlist)
+        if again.allowlist is None:
+            return "the allowlist cannot be read any more"
+        if again.allowlist.paused:
+            return "the allowlist is paused"
+        if again.allowlist.digest != decision.evidence.allowlist_digest:
+            return "the allowlist has changed"
+        if self._engine.clock.now() - self._looked_at > self._engine.settings.arm_timeout:
+            return "too much time has passed since the look"
+        return ""
+
+    async def _write(self, intent: Intent, text: str) -> None:
+        self._acted = True
+        result = await write(self._engine.azure, intent, text)
+        if isinstance(result, Unanswered):
+            return  # The next look tells.
+        outcome, why = Outcome.SENT, "Azure accepted it"
+        if isinstance(result, Refused):
+            outcome, why = Outcome.NOT_WRITTEN, f"Azure refused it: {result.error.status or ''} {result.error.code}".strip()
+            if intent.action is Action.APPROVE and not isinstance(result.error, NotPendingError):
+                self._findings.append(findings.write_refused(self.target, intent, result.error))
+        await self._journal.insist(outcome_entry(self._journal.chain, intent, outcome, why, self._now()))
+
+    # What is told
+
+    def _result(self, decisions: list[Decision]) -> TargetResult:
+        history = self._journal.history
+        found = [*self._findings, *findings.of_history(self._observation, history)]
+        for decision in decisions:
+            found += findings.of_decision(decision)
+        waits = [decision.verdict for decision in decisions if isinstance(decision.verdict, Wait)]
+        times = [wait.until for wait in waits]
+        enforced = self._engine.settings.mode is Mode.ENFORCE
+        approvals = [decision.id for decision in decisions if enforced and isinstance(decision.verdict, Approve)]
+        more = any(decision not in history.intents for decision in approvals)
+        return TargetResult(
+            target=self.target,
+            decisions=tuple(self._reports(decisions)),
+            findings=tuple(found),
+            waiting=bool(waits) or bool(history.open_intents()) or more,
+            more=more,
+            look_at=min((time for time in times if time is not None), default=None),
+            acted=self._acted,
+            looked_at=self._observation.clock,
+        )
+
+    def _reports(self, decisions: list[Decision]) -> Iterator[DecisionReport]:
+        history = self._journal.history
+        for decision in decisions:
+            evidence, connection = decision.evidence, decision.evidence.connection
+            approval = history.approval_of(connection.id) if connection else None
+            observed = isinstance(decision.verdict, Approve) and self._engine.settings.mode is Mode.OBSERVE
+            pending = connection is not None and connection.status is ConnectionStatus.PENDING
+            ours = approval if approval and (not pending or not isinstance(decision.verdict, Hold)) else None
+            link = ours.incarnation.link if ours and ours.incarnation else evidence.link.id if evidence.link else None
+            yield DecisionReport(
+                target=self.target,
+                connection=connection.id if connection else None,
+                link=link,
+                rule=(ours.rule if ours else decision.rule) or None,
+                verdict=verdict_name(decision.verdict),
+                outcome=Outcome.NOT_WRITTEN.value if observed else outcome_name(ours),
+                reasons=decision.reasons,
+                strength=decision.verdict.strength if isinstance(decision.verdict, Approve) else None,
+                decision_id=ours.decision if ours else decision.id,
+                state=connection.status_text if connection else "",
+            )
+
+
+def _next_undo(attempts: tuple[Intent, ...]) -> Action | None:
+    """Reject, then delete: each once, and once more where nobody knows what became of it; then no more."""
+    for action in (Action.REJECT, Action.DELETE):
+        tried = [attempt for attempt in attempts if attempt.action is action]
+        if not tried or (len(tried) == 1 and tried[0].outcome is Outcome.ABANDONED):
+            return action
+    return None
+
+
+def _without_budget(decision: Decision, free_at: datetime) -> Decision:
+    reason = Reason(
+        code=Code.BUDGET_SPENT,
+        message="the evidence is complete, but no more approvals may be made this hour",
+        facts={"free_at": free_at.isoformat()},
+    )
+    return replace(decision, verdict=Wait(until=free_at, reasons=(reason,)))

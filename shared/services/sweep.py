@@ -1,0 +1,264 @@
+"""The sweep: every scanned subscription, every watched target. Events make it quick; this makes it right."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Final, Protocol
+
+from shared.core.arm_id import fold_case
+from shared.core.entries import chain_of
+from shared.core.errors import AzureError, LinkguardError, StoreConflictError
+from shared.core.finding import Finding, FindingId, Severity
+from shared.services.allowlist import load_allowlist
+from shared.services.journal import Journal
+from shared.services.look import Scope, observe
+from shared.services.notebook import fetch, fetch_memory, keep
+from shared.services.reconcile import Step, reconcile
+from shared.services.results import SweepResult, TargetResult
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from shared.core.allowlist import Allowlist
+    from shared.core.model import Target
+    from shared.services.allowlist import LoadedAllowlist
+    from shared.services.reconcile import Engine
+    from shared.services.snapshot import Snapshot
+
+SWEEPS: Final = "sweeps"
+LAST: Final = "last"
+_MOST_STEPS: Final = 100
+"""Steps on one target in one sweep; App Service takes at most 100 connections an app."""
+
+
+class Progress(Protocol):
+    """Is told how far a sweep has come."""
+
+    def planned(self, targets: int) -> None:
+        """So many targets will be looked at."""
+
+    def done(self, result: TargetResult | None) -> None:
+        """One more target was looked at; None where it could not be."""
+
+
+class Silent:
+    """Nobody is told."""
+
+    def planned(self, targets: int) -> None:
+        """Nothing."""
+
+    def done(self, result: TargetResult | None) -> None:
+        """Nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LastSweep:
+    """What is kept of the last sweep."""
+
+    started: datetime | None
+    finished: datetime | None
+    complete: bool
+    targets: int
+
+
+async def sweep(engine: Engine, progress: Progress | None = None, *, dry_run: bool = False) -> SweepResult:
+    """Look at everything once, and take every step that can be taken now.
+
+    A target that fails is reported and leaves the sweep incomplete; the others are not affected.
+
+    Raises:
+        StoreError: where the state store failed as a whole.
+
+    """
+    progress = progress or Silent()
+    started = engine.clock.now()
+    settings = engine.settings
+    failures = await engine.snapshots.take(settings.subscriptions)
+    loaded = await load_allowlist(engine.allowlist)
+    found = [*_of_allowlist(loaded), *_of_scope(loaded, settings.subscriptions), *_of_subscriptions(failures)]
+    results: list[TargetResult] = []
+    targets: list[Target] = []
+    try:
+        snapshot = await engine.snapshot()
+    except AzureError:
+        pass  # Said already, once for each subscription; without all links nothing can be decided.
+    else:
+        targets = watched(loaded.allowlist, snapshot, settings.subscriptions)
+        progress.planned(len(targets))
+        results, failed = await _visit(engine, loaded, snapshot, targets, progress)
+        found += failed
+    complete = not failures and len(results) == len(targets)
+    finished = engine.clock.now()
+    last = LastSweep(started=started, finished=finished, complete=complete, targets=len(targets))
+    await _keep_last(engine, last)
+    return SweepResult(
+        mode=settings.mode,
+        dry_run=dry_run,
+        complete=complete,
+        started=started,
+        finished=finished,
+        targets=tuple(results),
+        findings=tuple(found),
+    )
+
+
+def watched(allowlist: Allowlist | None, snapshot: Snapshot, subscriptions: Iterable[str]) -> list[Target]:
+    """The targets that a link of an allowlisted service leads to, and those that the allowlist names; scanned ones only."""
+    if allowlist is None:
+        # Nothing can be approved; what waits is still shown as held.
+        candidates = set(snapshot.targets)
+    else:
+        led_to = {
+            target
+            for target in snapshot.targets
+            if any(allowlist.knows_service(link.signalr) for link in snapshot.links_to(target))
+        }
+        candidates = led_to | allowlist.named_targets()
+    scanned = set(map(fold_case, subscriptions))
+    return sorted((t for t in candidates if fold_case(t.id.subscription) in scanned), key=lambda target: target.id)
+
+
+async def _visit(
+    engine: Engine, loaded: LoadedAllowlist, snapshot: Snapshot, targets: list[Target], progress: Progress
+) -> tuple[list[TargetResult], list[Finding]]:
+    results: list[TargetResult] = []
+    failed: list[Finding] = []
+    gate = asyncio.Semaphore(engine.settings.concurrency)
+
+    async def visit(target: Target) -> None:
+        async with gate:
+            try:
+                result = await _visit_one(engine, loaded, snapshot, target)
+            except LinkguardError as error:
+                failed.append(target_unreadable(target, error))
+                progress.done(None)
+            else:
+                results.append(result)
+                progress.done(result)
+
+    await asyncio.gather(*(visit(target) for target in targets))
+    return sorted(results, key=lambda result: result.target.id), failed
+
+
+async def _visit_one(engine: Engine, loaded: LoadedAllowlist, snapshot: Snapshot, target: Target) -> TargetResult:
+    """One list call where there is nothing to do, else step by step until there is nothing more to do now."""
+    glanced = await _glance(engine, loaded, snapshot, target)
+    if glanced is not None:
+        return glanced
+    return await settle(engine, target)
+
+
+async def settle(engine: Engine, target: Target) -> TargetResult:
+    """Take steps on a target while there is another connection to approve now.
+
+    Raises:
+        AzureError: as :func:`shared.services.reconcile.reconcile`.
+        StoreError: likewise.
+
+    """
+    result = await reconcile(engine, target)
+    for _ in range(_MOST_STEPS):
+        if not (result.acted and result.more):
+            break
+        result = merge(result, await reconcile(engine, target))
+    return result
+
+
+def merge(before: TargetResult, after: TargetResult) -> TargetResult:
+    """What a later step says; a connection that an earlier one approved is still reported as approved, with its outcome."""
+    approved = {one.subject: one for one in before.decisions if one.verdict == "approve"}
+    decisions = tuple(
+        replace(approved[now.subject], outcome=now.outcome, state=now.state)
+        if now.subject in approved and now.decision_id == approved[now.subject].decision_id
+        else now
+        for now in after.decisions
+    )
+    return replace(after, decisions=decisions)
+
+
+async def _glance(engine: Engine, loaded: LoadedAllowlist, snapshot: Snapshot, target: Target) -> TargetResult | None:
+    """One list call and the snapshot; None where that shows something to do, which wants a look of its own."""
+    journal = Journal(engine.ledger, chain_of(target))
+    await journal.load()
+    scope = Scope(
+        target=target,
+        allowlist=loaded.allowlist,
+        snapshot=snapshot,
+        history=journal.history,
+        subscriptions=engine.settings.subscriptions,
+    )
+    observation = observe(scope, {}, await engine.azure.list_connections(target), None)
+    step = Step(engine, loaded, journal, observation, await fetch_memory(engine.state, target))
+    if not step.is_quiet:
+        return None
+    try:
+        return await step.note()
+    except StoreConflictError:
+        return None  # Somebody else looks at this target right now.
+
+
+async def _keep_last(engine: Engine, last: LastSweep) -> None:
+    nothing = LastSweep(started=None, finished=None, complete=False, targets=0)
+    kept = await fetch(engine.state, SWEEPS, LAST, LastSweep, nothing)
+    try:
+        await keep(engine.state, SWEEPS, LAST, kept, last)
+    except StoreConflictError:
+        return  # Another sweep ended at this moment; either will do.
+
+
+# Findings
+
+
+def _of_allowlist(loaded: LoadedAllowlist) -> Iterator[Finding]:
+    if loaded.allowlist is None:
+        yield Finding(
+            id=FindingId.ALLOWLIST_UNREADABLE,
+            severity=Severity.CRITICAL,
+            target="",
+            about="",
+            message="the allowlist cannot be read or is not valid: nothing is approved until it is; "
+            "linkguard allowlist check FILE",
+            facts={"problem": loaded.problem},
+        )
+
+
+def _of_scope(loaded: LoadedAllowlist, subscriptions: Iterable[str]) -> Iterator[Finding]:
+    scanned = set(map(fold_case, subscriptions))
+    for rule in loaded.allowlist.rules if loaded.allowlist else ():
+        outside = {p.id.subscription for p in (rule.signalr, rule.target) if fold_case(p.id.subscription) not in scanned}
+        if outside:
+            yield Finding(
+                id=FindingId.RULE_OUT_OF_SCOPE,
+                severity=Severity.WARNING,
+                target="",
+                about=rule.id,
+                message=f"the rule {rule.id} (line {rule.line}) names a subscription that is not scanned, so it allows nothing: "
+                "add it to LINKGUARD_SUBSCRIPTIONS",
+                facts={"subscriptions": " ".join(sorted(outside))},
+            )
+
+
+def _of_subscriptions(failures: dict[str, AzureError]) -> Iterator[Finding]:
+    for subscription, error in sorted(failures.items()):
+        yield Finding(
+            id=FindingId.SUBSCRIPTION_UNREADABLE,
+            severity=Severity.CRITICAL,
+            target="",
+            about=fold_case(subscription),
+            message=f"the SignalR services of the subscription {subscription} could not be listed: {error}",
+            facts={},
+        )
+
+
+def target_unreadable(target: Target, error: LinkguardError) -> Finding:
+    """A target that could not be looked at, or decided about."""
+    return Finding(
+        id=FindingId.TARGET_UNREADABLE,
+        severity=Severity.CRITICAL,
+        target=str(target),
+        about="",
+        message=f"{target} could not be looked at: {error}",
+        facts={"error": type(error).__name__},
+    )
