@@ -13,6 +13,7 @@ from shared.core.decide import decide
 from shared.core.entries import (
     Decision,
     approval_intent,
+    chain_of,
     decision_entry,
     description,
     human_entry,
@@ -21,11 +22,11 @@ from shared.core.entries import (
     undo_intent,
     verdict_name,
 )
-from shared.core.errors import NotPendingError
+from shared.core.errors import NotPendingError, StoreConflictError
 from shared.core.evidence import Correlation
 from shared.core.finding import Finding, FindingId, Severity
 from shared.core.history import Action, HumanDecision, HumanRecord, Outcome
-from shared.core.memory import Settling
+from shared.core.memory import Settling, remember
 from shared.core.model import ConnectionStatus
 from shared.core.observation import Incarnation
 from shared.core.reason import Code, Reason
@@ -35,10 +36,12 @@ from shared.services import findings
 from shared.services.act import Refused, Unanswered, write
 from shared.services.allowlist import load_allowlist
 from shared.services.budget import APPROVALS, HOUR, TAKE_BACKS, Limit, reserve
-from shared.services.notebook import keep_memory
+from shared.services.journal import Journal
+from shared.services.look import Scope, look
+from shared.services.notebook import fetch_memory, keep_memory
 from shared.services.results import DecisionReport, TargetResult, outcome_name
 from shared.services.settings import EngineSettings
-from shared.services.snapshot import Snapshots
+from shared.services.snapshot import Snapshot, Snapshots
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,9 +49,11 @@ if TYPE_CHECKING:
 
     from shared.core.confirm import Situation
     from shared.core.history import Intent
-    from shared.core.memory import Looks
-    from shared.core.model import Connection
-    from shared.services.snapshot import Snapshot
+    from shared.core.memory import Looks, Memory
+    from shared.core.model import Connection, Target
+    from shared.core.observation import Observation
+    from shared.services.allowlist import LoadedAllowlist
+    from shared.services.notebook import Kept
 
 _TRIES: Final = 5
 _ONE_AN_HOUR: Final = Limit(each_target=1, overall=1)
