@@ -1,0 +1,122 @@
+"""The Azure Functions app: bindings, and triggers that only call a service."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import json
+import subprocess
+import sys
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import pytest
+
+import shared
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+    from azure.functions.decorators.function_app import Function
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def functions() -> dict[str, Function]:
+    """The app's functions by name, as the host indexes them: once for each import."""
+    spec = importlib.util.spec_from_file_location("function_app", ROOT / "function_app.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return {function.get_function_name(): function for function in module.app.get_functions()}
+
+
+def test_the_sweeps_binding(functions: dict[str, Function]) -> None:
+    """A timer by a setting; the host remembers the last run, and a start is no reason to sweep."""
+    (binding,) = (bound.get_dict_repr() for bound in functions["sweep"].get_bindings())
+    assert binding["type"] == "timerTrigger"
+    assert binding["schedule"] == "%LINKGUARD_SWEEP_SCHEDULE%"
+    assert binding["useMonitor"] is True
+    assert binding["runOnStartup"] is False
+
+
+async def test_the_sweep_opens_the_application_with_the_environment_and_sweeps(
+    functions: dict[str, Function], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Decode, call one service, return."""
+    done: list[object] = []
+
+    class Application:
+        async def sweep(self) -> None:
+            done.append("swept")
+
+    @asynccontextmanager
+    async def open_application(environ: Mapping[str, str]) -> AsyncIterator[Application]:
+        done.append(environ["LINKGUARD_MODE"])
+        yield Application()
+        done.append("closed")
+
+    bootstrap = ModuleType("shared.bootstrap")
+    bootstrap.open_application = open_application  # type: ignore[attr-defined]  # a stand-in for the module
+    monkeypatch.setitem(sys.modules, "shared.bootstrap", bootstrap)
+    monkeypatch.setattr(shared, "bootstrap", bootstrap, raising=False)
+    monkeypatch.setenv("LINKGUARD_MODE", "observe")
+    await functions["sweep"].get_user_function()(None)
+    assert done == ["observe", "swept", "closed"]
+
+
+def test_importing_it_imports_little() -> None:
+    """Cold start: the host indexes the functions without the Azure SDKs, without a web client, without the product."""
+    code = "import function_app, sys; print(*sys.modules)"
+    modules = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+    ).stdout.split()
+    heavy = ("shared", "azure.mgmt", "azure.identity", "azure.core", "aiohttp", "cryptography", "ruamel", "typer", "rich")
+    assert [name for name in modules if name.startswith(heavy)] == []
+
+
+def test_only_it_knows_azure_functions() -> None:
+    """``azure.functions`` is imported nowhere in the product."""
+    importers = []
+    for path in sorted((ROOT / "shared").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            match node:
+                case ast.Import(names=names):
+                    imported = [alias.name for alias in names]
+                case ast.ImportFrom(module=str(module), names=names):
+                    imported = [module, *(f"{module}.{alias.name}" for alias in names)]
+                case _:
+                    continue
+            if any(f"{name}.".startswith("azure.functions.") for name in imported):
+                importers.append(path)
+    assert importers == []
+
+
+def test_the_hosts_settings() -> None:
+    """Version 2, the bundle that the bindings come from, and no sampling of what explains a decision."""
+    host = json.loads((ROOT / "host.json").read_text())
+    assert host["version"] == "2.0"
+    assert host["extensionBundle"] == {"id": "Microsoft.Azure.Functions.ExtensionBundle", "version": "[4.*, 5.0.0)"}
+    excluded = host["logging"]["applicationInsights"]["samplingSettings"]["excludedTypes"].split(";")
+    assert {"Request", "Exception", "Trace", "Event"} <= set(excluded)
+
+
+def test_what_is_not_deployed() -> None:
+    """The local Azure, the demo, the tests and everybody's own settings stay at home; what the app needs goes."""
+    ignored = {line for line in (ROOT / ".funcignore").read_text().splitlines() if line and not line.startswith("#")}
+    assert {
+        "shared/local_azure",
+        "shared/demo.py",
+        "tests",
+        "tools",
+        "docs",
+        "infra",
+        ".venv",
+        "local.settings.json",
+        "*.pem",
+    } <= ignored
+    assert ignored.isdisjoint({"shared", "function_app.py", "host.json", "requirements.txt", "*.yaml", "*.py", "*"})
