@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from shared.core.allowlist import DEFAULT_ENDPOINT_NAME, Allowlist, Effect, OnRemoval, Rule
-from shared.core.allowlist_values import SIGNED, Message, ValueReader, kind_of, suggestion
+from shared.core.allowlist_values import SIGNED, Message, TooManyProblemsError, ValueReader, kind_of, suggestion
 from shared.core.arm_id import fold_case
 from shared.core.endpoint_name import has_link
 from shared.core.errors import AllowlistError
@@ -45,7 +45,7 @@ def parse_allowlist(text: str, source: str) -> Allowlist:
     that it is the file's own.
 
     Raises:
-        AllowlistError: where anything at all is wrong, with every problem, sorted by place.
+        AllowlistError: where anything at all is wrong, with every problem (up to a thousand), sorted by place.
 
     """
     return _parsed(text, source)
@@ -58,10 +58,13 @@ def _parsed(text: str, source: str) -> Allowlist:
     if tree is None:
         nothing = Problem(1, 1, "the document is empty: write version: 1 and rules: []")
         raise AllowlistError(source, problems or (nothing,))
-    reader = _DocumentReader(ValueReader(problems))
-    paused, rules = reader.document(tree)
-    if reader.problems:
-        raise AllowlistError(source, sorted(set(reader.problems)))
+    values = ValueReader(problems)
+    try:
+        paused, rules = _DocumentReader(values).document(tree)
+    except TooManyProblemsError:
+        paused, rules = True, ()
+    if values.problems:
+        raise AllowlistError(source, sorted(set(values.problems)))
     return Allowlist(source=source, digest=hashlib.sha256(text.encode()).hexdigest(), paused=paused, rules=rules)
 
 
@@ -96,10 +99,6 @@ class _DocumentReader:
         self._values = values
         self._ids: dict[str, Scalar] = {}
         self._defaults = _Options()
-
-    @property
-    def problems(self) -> list[Problem]:
-        return self._values.problems
 
     def document(self, tree: Node) -> tuple[bool, tuple[Rule, ...]]:
         """Whether everything is paused, and the rules. Worth something only where no problem was found."""

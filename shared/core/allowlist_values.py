@@ -18,7 +18,7 @@ from shared.core.errors import InvalidIdError, InvalidTemplateError
 from shared.core.model import SITE_TYPE, SLOT_TYPE
 from shared.core.problem import Problem
 from shared.core.request_message import MAX_MESSAGE_LENGTH
-from shared.core.yaml_tree import Kind, Mapping, Node, Refused, Scalar, Sequence, shown
+from shared.core.yaml_tree import MAX_PROBLEMS, MORE_PROBLEMS, Kind, Mapping, Node, Refused, Scalar, Sequence, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -47,6 +47,10 @@ class Message:
 SIGNED: Final = Message(text=None)
 
 
+class TooManyProblemsError(Exception):
+    """The last problem says that there are more."""
+
+
 class ValueReader:
     """Reads one value at a time: the value, or None and a problem more."""
 
@@ -54,9 +58,18 @@ class ValueReader:
         self.problems = list(problems)
 
     def report(self, node: Node, message: str) -> None:
-        """Add a problem at ``node``, unless another one is told of it already."""
-        if not isinstance(node, Refused):
-            self.problems.append(Problem(node.line, node.column, message))
+        """Add a problem at ``node``, unless another one is told of it already.
+
+        Raises:
+            TooManyProblemsError: where there are MAX_PROBLEMS before.
+
+        """
+        if isinstance(node, Refused):
+            return
+        if len(self.problems) >= MAX_PROBLEMS:
+            self.problems.append(Problem(node.line, node.column, MORE_PROBLEMS))
+            raise TooManyProblemsError
+        self.problems.append(Problem(node.line, node.column, message))
 
     def text(self, node: Node) -> str | None:
         """Any text."""

@@ -50,10 +50,15 @@ class ConfigError(LinkguardError):
 
 
 class AllowlistError(LinkguardError):
-    """The allowlist is unreadable or invalid. ``problems`` has every place that is wrong."""
+    """The allowlist is unreadable or invalid. ``problems`` has every place that is wrong; the message the first few."""
+
+    _SAID: ClassVar[int] = 20
 
     def __init__(self, source: str, problems: Sequence[Problem]) -> None:
-        super().__init__(f"{source}: " + "; ".join(str(problem) for problem in problems))
+        said = [str(problem) for problem in problems[: self._SAID]]
+        if len(problems) > self._SAID:
+            said.append(f"and {len(problems) - self._SAID} more")
+        super().__init__(f"{source}: " + "; ".join(said))
         self.source = source
         self.problems = tuple(problems)
 

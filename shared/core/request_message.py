@@ -117,6 +117,11 @@ def message_payload(*, signalr: ArmId, target: ArmId, link_name: str, expires: d
     return b"".join(len(field).to_bytes(4, "big") + field for field in (text.encode("utf-8", "surrogatepass") for text in fields))
 
 
+def is_key_id(text: str) -> bool:
+    """Whether ``text`` can name a key in a signed message."""
+    return _KEY_ID.fullmatch(text) is not None
+
+
 def assemble(*, key_id: str, expires: datetime, signature: bytes) -> str:
     """The message for a signature made elsewhere, such as by Key Vault's ES256 over the payload's SHA-256.
 
@@ -130,7 +135,7 @@ def assemble(*, key_id: str, expires: datetime, signature: bytes) -> str:
 
     """
     problems = []
-    if not _KEY_ID.fullmatch(key_id):
+    if not is_key_id(key_id):
         problems.append(f"{key_id[:40]!r} is not a key id: use 1 to 16 letters, digits, _ and -")
     if not 0 <= _seconds(expires) <= _LAST_EXPIRY:
         problems.append(f"{expires.isoformat()} is no time at which a message can expire: use one after 1970")

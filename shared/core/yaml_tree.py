@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
@@ -36,6 +36,11 @@ MAX_BYTES: Final = 1024 * 1024
 """Of the document in UTF-8."""
 MAX_DEPTH: Final = 16
 """Of lists and mappings within one another."""
+MAX_NODES: Final = 200_000
+"""More than rules can have that fit into MAX_BYTES."""
+MAX_PROBLEMS: Final = 1_000
+"""After so many the rest is not looked at: whoever mends them looks again."""
+MORE_PROBLEMS: Final = "there are more problems than these: mend them and check again"
 
 _QUOTED_AT_MOST: Final = 80
 _SAID_AT_MOST: Final = 200
@@ -153,6 +158,7 @@ class _Builder:
         self._rows = lines.split("\n")
         self._events = self._read_events()
         self._line = self._column = 1
+        self._nodes = 0
         self._end = 0
         """Where the last thing that is not empty ended, as an index."""
 
@@ -190,19 +196,25 @@ class _Builder:
         return event
 
     def _report(self, message: str) -> None:
+        if len(self.problems) >= MAX_PROBLEMS:
+            self._stop(MORE_PROBLEMS)
         self.problems.append(Problem(self._line, self._column, message))
 
-    def _stop(self, message: str) -> None:
-        self._report(message)
+    def _stop(self, message: str) -> NoReturn:
+        self.problems.append(Problem(self._line, self._column, message))
         raise _StopReadingError
 
     def _refuse_directives(self, start: DocumentStartEvent) -> None:
         for number, row in enumerate(self._rows[: start.end_mark.line], 1):
             if row.startswith("%"):
-                self.problems.append(Problem(number, 1, "a directive (%) is not allowed: take the line out"))
+                self._line, self._column = number, 1
+                self._stop("a directive (%) is not allowed: take the line out")
 
     def _node(self, event: Any, *, depth: int) -> Node:  # noqa: ANN401  as above
         line, column = self._line, self._column
+        self._nodes += 1
+        if self._nodes > MAX_NODES:
+            self._stop(f"the document has more than {MAX_NODES} keys and values: no allowlist of its size needs so many")
         if depth > MAX_DEPTH:
             self._stop(f"lists and mappings are more than {MAX_DEPTH} deep within one another here: nothing needs that")
         if isinstance(event, AliasEvent):
