@@ -6,7 +6,9 @@ Reading back is strict: an unknown key, a missing key or another type is an erro
 from __future__ import annotations
 
 from datetime import date, datetime
-from functools import cache
+from enum import StrEnum
+from functools import cache, partial
+from operator import is_
 from typing import TYPE_CHECKING, cast
 
 from cattrs import Converter
@@ -34,10 +36,13 @@ def _converter() -> Converter:
     converter.register_structure_hook(IdPattern, lambda value, _: IdPattern(ArmId.parse(_as(str, value))))
     converter.register_unstructure_hook(datetime, datetime.isoformat)
     converter.register_structure_hook(datetime, lambda value, _: datetime.fromisoformat(_as(str, value)))
+    converter.register_structure_hook(float, lambda value, _: float(value))
     converter.register_unstructure_hook(date, date.isoformat)
     converter.register_structure_hook(date, lambda value, _: date.fromisoformat(_as(str, value)))
     for kind in (str, int, bool):
-        converter.register_structure_hook(kind, _exactly(kind))
+        # By identity: an enumeration of texts is a text too, and must not be read as one.
+        converter.register_structure_hook_func(partial(is_, kind), _exactly(kind))
+    converter.register_unstructure_hook(StrEnum, lambda member: member.value)
     return converter
 
 
