@@ -14,6 +14,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tools.markdown import CodeBlock, read_page
 
 ROOT = Path(__file__).parent.parent
@@ -60,6 +62,7 @@ def test_every_block_says_what_it_is() -> None:
     assert {block.language.split()[0] if block.language else "" for block in blocks()} <= SHOWN_ONLY | {"sh"}
 
 
+@pytest.mark.timeout(1800)
 def test_the_readmes_commands_run(tmp_path: Path) -> None:
     """Each block succeeds, in order, for somebody who has just set the project up."""
     scripts = [(block.line, text) for block in blocks() if block.language == "sh" and (text := script(block)).strip()]
