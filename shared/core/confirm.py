@@ -75,6 +75,8 @@ class TakeBack:
 
 type Confirmation = Ended | Open | TakeBack
 
+_MADE_ANEW: Final = Ended(outcome=Outcome.SUPERSEDED, why="the link was made anew")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Situation:
@@ -137,7 +139,7 @@ def count(before: Looks, situation: Situation) -> Looks:
 
 def judge(intent: Intent, situation: Situation, looks: Looks, timing: Timing) -> Confirmation:
     """What has become of an open approval, by this look and the count of looks with it."""
-    connection, link = situation.connection, situation.link
+    connection = situation.connection
     if connection is None:
         return _gone(intent, looks)
     match connection.status:
@@ -145,12 +147,27 @@ def judge(intent: Intent, situation: Situation, looks: Looks, timing: Timing) ->
             return Ended(outcome=Outcome.SUPERSEDED, why=f"the connection is {connection.status.value}")
         case ConnectionStatus.PENDING:
             return _still_pending(intent, situation, looks, timing)
-        case ConnectionStatus.APPROVED if link is not None and link.status is LinkStatus.APPROVED:
-            return _link_approved(situation)
+        case ConnectionStatus.APPROVED:
+            return _approved(intent, situation) or _unconfirmed(intent, situation, looks, timing)
         case _ if situation.made_anew:
-            return Ended(outcome=Outcome.SUPERSEDED, why="the link was made anew")
+            return _MADE_ANEW
         case _:
             return _unconfirmed(intent, situation, looks, timing)
+
+
+def _approved(intent: Intent, situation: Situation) -> Ended | None:
+    """How an approval has ended whose connection is Approved; None where the link does not say so yet."""
+    if situation.made_anew:
+        return _MADE_ANEW
+    if intent.incarnation is None:
+        return Ended(outcome=Outcome.CONFIRMED, why="the connection is Approved; the person named no link")
+    if situation.link is None or situation.link.status is not LinkStatus.APPROVED:
+        return None
+    approved = {ConnectionStatus.APPROVED, ConnectionStatus.APPROVING}
+    if any(rival.status in approved for rival in situation.rivals):
+        why = "the link is Approved, but another connection that could be the link's is approved too"
+        return Ended(outcome=Outcome.AMBIGUOUS, why=why)
+    return Ended(outcome=Outcome.CONFIRMED, why="the connection and the link are both Approved")
 
 
 def _gone(intent: Intent, looks: Looks) -> Confirmation:
@@ -166,14 +183,6 @@ def _still_pending(intent: Intent, situation: Situation, looks: Looks, timing: T
     if waited < timing.unwritten_after or (intent.outcome is Outcome.SENT and looks.pending < ENOUGH_LOOKS):
         return Open(since=intent.sent_at, overdue=False, contradicted=False, why="the connection is still Pending")
     return Ended(outcome=Outcome.ABANDONED, why="the connection is still Pending: the approval was not written")
-
-
-def _link_approved(situation: Situation) -> Ended:
-    approved = {ConnectionStatus.APPROVED, ConnectionStatus.APPROVING}
-    if any(rival.status in approved for rival in situation.rivals):
-        why = "the link is Approved, but another connection that could be the link's is approved too"
-        return Ended(outcome=Outcome.AMBIGUOUS, why=why)
-    return Ended(outcome=Outcome.CONFIRMED, why="the connection and the link are both Approved")
 
 
 def _unconfirmed(intent: Intent, situation: Situation, looks: Looks, timing: Timing) -> Confirmation:

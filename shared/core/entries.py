@@ -116,7 +116,7 @@ def decision_entry(decision: Decision, at: datetime) -> Entry:
     )
 
 
-def approval_intent(decision: Decision, connection: ArmId, at: datetime, *, by_person: bool = False) -> tuple[Intent, Entry]:
+def approval_intent(decision: Decision, connection: ArmId, at: datetime) -> tuple[Intent, Entry]:
     """The intent to approve, before the write."""
     evidence = decision.evidence
     signed = any(rule.signed for rule in evidence.rules if rule.id == decision.rule)
@@ -127,7 +127,7 @@ def approval_intent(decision: Decision, connection: ArmId, at: datetime, *, by_p
         incarnation=Incarnation.of(evidence.link) if evidence.link else None,
         rule=decision.rule,
         signature=evidence.signature.fingerprint if signed else "",
-        by_person=by_person,
+        by_person=False,
         at=at,
     )
     entry = Entry(
@@ -167,20 +167,37 @@ def undo_intent(  # noqa: PLR0913  each is something that the decision to undo w
     return intent, entry
 
 
-def rejection_intent(chain: str, connection: ArmId, human_record: str, at: datetime) -> tuple[Intent, Entry]:
-    """A person's intent to reject, before the write."""
+def person_intent(decision: Decision, action: Action, human_record: str, at: datetime) -> tuple[Intent, Entry]:
+    """A person's intent to approve or reject, before the write. ``decision`` is what the engine says about the connection.
+
+    Raises:
+        ValueError: where the decision is about a link whose connection has not come.
+
+    """
+    evidence, connection = decision.evidence, decision.evidence.connection
+    if connection is None:
+        message = "a person decides about a connection"
+        raise ValueError(message)
     intent = Intent(
-        decision=digest({"reject": human_record}),
-        action=Action.REJECT,
-        connection=connection,
-        incarnation=None,
+        decision=digest({"human_decision": human_record, "action": action.value}),
+        action=action,
+        connection=connection.id,
+        incarnation=Incarnation.of(evidence.link) if evidence.link and evidence.link_fits else None,
         rule="",
         signature="",
         by_person=True,
         at=at,
     )
-    body: JsonObject = {"decision": intent.decision, "human_decision": human_record, "intent": to_json(intent)}
-    return intent, Entry(chain=chain, id=intent.decision, kind=RecordKind.INTENT, at=at, body=body)
+    body: JsonObject = {**_decision_body(decision), "human_decision": human_record, "intent": to_json(intent)}
+    entry = Entry(
+        chain=chain_of(evidence.target),
+        id=intent.decision,
+        kind=RecordKind.INTENT,
+        at=at,
+        body=body,
+        inputs={"evidence": evidence.inputs()},
+    )
+    return intent, entry
 
 
 def outcome_entry(chain: str, intent: Intent, outcome: Outcome, why: str, at: datetime) -> Entry:

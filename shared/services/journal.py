@@ -49,6 +49,11 @@ class Journal:
             self._history = read_history(self._records)
         return self._history
 
+    @property
+    def length(self) -> int:
+        """How many records there are by now."""
+        return len(self._records)
+
     def holds(self, entry_id: str) -> bool:
         """Whether an entry with this id is recorded."""
         return any(record.entry.id == entry_id for record in self._records)

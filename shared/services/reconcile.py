@@ -33,7 +33,7 @@ from shared.core.reason import Code, Reason
 from shared.core.verdict import Approve, Hold, Mode, Wait
 from shared.ports import AllowlistSource, Azure, Clock, Ledger, StateStore
 from shared.services import findings
-from shared.services.act import Refused, Unanswered, write
+from shared.services.act import Refused, Unanswered, WriteResult, Written, write
 from shared.services.allowlist import load_allowlist
 from shared.services.budget import APPROVALS, HOUR, TAKE_BACKS, Limit, reserve
 from shared.services.journal import Journal
@@ -99,6 +99,18 @@ async def reconcile(engine: Engine, target: Target) -> TargetResult:
 
 
 async def _step(engine: Engine, target: Target) -> TargetResult:
+    step = await begin(engine, target)
+    return await step.run()
+
+
+async def begin(engine: Engine, target: Target) -> Step:
+    """Look at a target; nothing is decided or written yet.
+
+    Raises:
+        AzureError: where something could not be read.
+        StoreError: where the ledger or the state store failed.
+
+    """
     snapshot = await engine.snapshot()
     loaded = await load_allowlist(engine.allowlist)
     journal = Journal(engine.ledger, chain_of(target))
@@ -111,8 +123,7 @@ async def _step(engine: Engine, target: Target) -> TargetResult:
         subscriptions=engine.settings.subscriptions,
     )
     observation = await look(engine.azure, scope)
-    step = Step(engine, loaded, journal, observation, await fetch_memory(engine.state, target))
-    return await step.run()
+    return Step(engine, loaded, journal, observation, await fetch_memory(engine.state, target))
 
 
 class Step:
@@ -122,9 +133,9 @@ class Step:
         self, engine: Engine, loaded: LoadedAllowlist, journal: Journal, observation: Observation, kept: Kept[Memory]
     ) -> None:
         self._engine = engine
-        self._loaded = loaded
-        self._journal = journal
-        self._observation = observation
+        self.loaded = loaded
+        self.journal = journal
+        self.observation = observation
         self._kept = kept
         self._memory = remember(kept.value, observation)
         self._looked_at = engine.clock.now()
@@ -134,7 +145,7 @@ class Step:
     @property
     def target(self) -> Target:
         """What the step is on."""
-        return self._observation.target
+        return self.observation.target
 
     async def run(self) -> TargetResult:
         """Do the whole step."""
@@ -159,24 +170,25 @@ class Step:
     def is_quiet(self) -> bool:
         """Whether looking is all there is to do, as it is for most targets at most sweeps."""
         done = {ConnectionStatus.APPROVED, ConnectionStatus.DISCONNECTED}
-        history = self._journal.history
+        history = self.journal.history
         return (
-            all(c.status in done or self._is_known_rejection(c) for c in self._observation.connections)
+            all(c.status in done or self._is_known_rejection(c) for c in self.observation.connections)
             and not history.open_intents()
-            and not any(evidence.connection is None for evidence in self._correlation().evidence())
+            and not any(evidence.connection is None for evidence in self.correlation().evidence())
             and not any(approval.outcome is Outcome.ABANDONED for approval in history.approvals())
         )
 
     # What was found
 
-    def _correlation(self) -> Correlation:
+    def correlation(self) -> Correlation:
+        """All that evidence is gathered from."""
         settings = self._engine.settings
         return Correlation(
-            observation=self._observation,
-            allowlist=self._loaded.allowlist,
-            allowlist_problem=self._loaded.problem,
+            observation=self.observation,
+            allowlist=self.loaded.allowlist,
+            allowlist_problem=self.loaded.problem,
             memory=self._memory,
-            history=self._journal.history,
+            history=self.journal.history,
             keys=settings.keys,
             mode=settings.mode,
             settle_seconds=settings.settle.total_seconds(),
@@ -184,16 +196,16 @@ class Step:
 
     def decisions(self) -> list[Decision]:
         """What follows from the look; and remembers since when each piece of evidence has been the same."""
-        history = self._journal.history
+        history = self.journal.history
         made: list[Decision] = []
         settling: list[Settling] = []
-        for gathered in self._correlation().evidence():
+        for gathered in self.correlation().evidence():
             evidence_digest = gathered.digest()
             since = self._memory.settled_since(gathered.pair, evidence_digest)
             evidence = gathered.settled(since)
             verdict = decide(evidence)
             if isinstance(verdict, Approve | Wait):
-                row = Settling(pair=evidence.pair, digest=evidence_digest, since=since or self._observation.clock)
+                row = Settling(pair=evidence.pair, digest=evidence_digest, since=since or self.observation.clock)
                 settling.append(row)
             made.append(make_decision(evidence, evidence_digest, verdict, history.last.get(evidence.subject)))
         self._memory = replace(self._memory, settling=tuple(settling))
@@ -202,9 +214,9 @@ class Step:
     async def _remember(self) -> None:
         self._kept = await keep_memory(self._engine.state, self.target, self._kept, self._memory)
 
-    def _now(self) -> datetime:
+    def now(self) -> datetime:
         """The time by Azure's clock, as far as it can be told since the look."""
-        return self._observation.clock + (self._engine.clock.now() - self._looked_at)
+        return self.observation.clock + (self._engine.clock.now() - self._looked_at)
 
     # What others did
 
@@ -212,12 +224,12 @@ class Step:
         """Whether a connection is Rejected and the ledger says by whom, or it concerns no link of ours."""
         return connection.status is ConnectionStatus.REJECTED and (
             self._rejected_by_us(connection)
-            or connection.id in self._journal.history.rejected_connections
+            or connection.id in self.journal.history.rejected_connections
             or not self._links_rejected_with(connection)
         )
 
     def _rejected_by_us(self, connection: Connection) -> bool:
-        intents = self._journal.history.intents.values()
+        intents = self.journal.history.intents.values()
         return any(
             intent.connection == connection.id
             and intent.action is not Action.APPROVE
@@ -227,13 +239,13 @@ class Step:
 
     def _links_rejected_with(self, connection: Connection) -> tuple[Incarnation, ...]:
         """The allowlisted links whose connection the rejected one was, or may have been."""
-        allowlist = self._loaded.allowlist
+        allowlist = self.loaded.allowlist
         seen = self._memory.seen(connection.id)
         asked = seen.requested_message if seen else None
-        correlation = self._correlation()
+        correlation = self.correlation()
         return tuple(
             Incarnation.of(link)
-            for link in self._observation.links
+            for link in self.observation.links
             if allowlist is not None
             and allowlist.knows_service(link.signalr)
             and correlation.name_fits(connection, link)
@@ -242,7 +254,7 @@ class Step:
 
     async def _notice_rejections(self) -> None:
         """A person rejected a connection with other tools: that decision stands for its link's name, as one made here does."""
-        for connection in self._observation.connections:
+        for connection in self.observation.connections:
             if connection.status is not ConnectionStatus.REJECTED or self._is_known_rejection(connection):
                 continue
             human = HumanRecord(
@@ -253,37 +265,37 @@ class Step:
                 ticket="",
                 by="",
             )
-            await self._journal.append(human_entry(self._journal.chain, human, self._now(), number=0))
+            await self.journal.append(human_entry(self.journal.chain, human, self.now(), number=0))
 
     async def _notice_late_writes(self) -> None:
         """An approval that was given up and is there after all is ours again, to be confirmed."""
         done = {ConnectionStatus.APPROVED, ConnectionStatus.APPROVING}
-        for connection in self._observation.connections:
-            approval = self._journal.history.approval_of(connection.id)
+        for connection in self.observation.connections:
+            approval = self.journal.history.approval_of(connection.id)
             if approval and connection.status in done and approval.outcome is Outcome.ABANDONED:
                 await self._end(approval, Outcome.SENT, f"found {connection.status.value}: it was written after all")
 
     # What became of our approvals
 
     async def _confirm(self) -> None:
-        for approval in self._journal.history.open_intents():
+        for approval in self.journal.history.open_intents():
             if approval.action is not Action.APPROVE:
                 continue
-            situation = situate(approval, self._correlation())
+            situation = situate(approval, self.correlation())
             looks = count(self._memory.looks_at(approval.decision), situation)
             self._memory = self._memory.with_looks(looks)
             match judge(approval, situation, looks, self._engine.settings.timing):
                 case Ended(outcome=outcome, why=why):
                     await self._ended(approval, outcome, why)
                 case Open() as state:
-                    self._findings += findings.of_open_approval(self.target, approval, state, self._observation)
+                    self._findings += findings.of_open_approval(self.target, approval, state, self.observation)
                 case TakeBack():
                     await self._take_back(approval, situation, looks)
                 case _ as never:
                     assert_never(never)
 
     async def _ended(self, approval: Intent, outcome: Outcome, why: str) -> None:
-        attempts = self._journal.history.undoing(approval)
+        attempts = self.journal.history.undoing(approval)
         if outcome is Outcome.SUPERSEDED and attempts:
             for attempt in attempts:
                 if attempt.is_open:
@@ -294,18 +306,18 @@ class Step:
 
     async def _end(self, intent: Intent, outcome: Outcome, why: str) -> None:
         """Record an outcome that was found by looking; where somebody else wrote meanwhile, the look is repeated."""
-        await self._journal.append(outcome_entry(self._journal.chain, intent, outcome, why, self._now()))
+        await self.journal.append(outcome_entry(self.journal.chain, intent, outcome, why, self.now()))
 
     async def _take_back(self, approval: Intent, situation: Situation, looks: Looks) -> None:
         """Reject; if that is refused or does nothing, delete; if that too, a person has to."""
-        attempts = self._journal.history.undoing(approval)
+        attempts = self.journal.history.undoing(approval)
         last = attempts[-1] if attempts else None
         if last is not None and last.is_open:
             if situation.clock - last.sent_at < self._engine.settings.timing.unwritten_after:
                 self._findings.append(findings.take_back_withheld(self.target, approval, "Azure has not carried it out yet"))
                 return
             await self._end(last, Outcome.ABANDONED, "the connection is still Approved")
-        action = _next_undo(self._journal.history.undoing(approval))
+        action = _next_undo(self.journal.history.undoing(approval))
         if action is None:
             self._findings.append(findings.take_back_refused(self.target, approval))
             return
@@ -315,7 +327,7 @@ class Step:
             self._findings.append(findings.take_back_withheld(self.target, approval, withheld))
             return
         intent, entry = undo_intent(
-            self._journal.chain,
+            self.journal.chain,
             approval,
             action,
             situation=situation,
@@ -323,8 +335,8 @@ class Step:
             timing=self._engine.settings.timing,
             attempt=len(attempts) + 1,
         )
-        await self._journal.append(entry)
-        await self._write(intent, description(intent.decision, approval.rule, "taken back"))
+        await self.journal.append(entry)
+        await self.write(intent, description(intent.decision, approval.rule, "taken back"))
 
     async def _withheld(self, approval: Intent, action: Action) -> str:
         """Why an approval may not be taken back now; "" where it may."""
@@ -333,7 +345,7 @@ class Step:
         if action is Action.DELETE:
             return ""  # The rejection that it follows has its slot.
         free_at = await reserve(
-            self._engine.state, TAKE_BACKS, _ONE_AN_HOUR, approval.decision, self.target, self._observation.clock
+            self._engine.state, TAKE_BACKS, _ONE_AN_HOUR, approval.decision, self.target, self.observation.clock
         )
         return f"another one was taken back within the hour; the next may be at {free_at.isoformat()}" if free_at else ""
 
@@ -344,8 +356,8 @@ class Step:
         observe = self._engine.settings.mode is Mode.OBSERVE
         for decision in decisions:
             wanted = isinstance(decision.verdict, Hold) or (observe and isinstance(decision.verdict, Approve))
-            if wanted and not self._journal.holds(decision.id):
-                await self._journal.append(decision_entry(decision, self._now()))
+            if wanted and not self.journal.holds(decision.id):
+                await self.journal.append(decision_entry(decision, self.now()))
 
     async def _approve_one(self, decisions: list[Decision]) -> list[Decision]:
         """Approve the first connection that may be, if any; the others come at the next step."""
@@ -355,7 +367,7 @@ class Step:
             if not isinstance(decision.verdict, Approve) or connection is None or settings.mode is not Mode.ENFORCE:
                 continue
             limit = Limit(each_target=settings.approvals_per_target_per_hour, overall=settings.approvals_per_hour)
-            free_at = await reserve(self._engine.state, APPROVALS, limit, decision.id, self.target, self._observation.clock)
+            free_at = await reserve(self._engine.state, APPROVALS, limit, decision.id, self.target, self.observation.clock)
             await self._note_budget(spent=free_at is not None)
             if free_at is not None:
                 return [*decisions[:place], _without_budget(decision, free_at), *decisions[place + 1 :]]
@@ -365,11 +377,11 @@ class Step:
         return decisions
 
     async def _note_budget(self, *, spent: bool) -> None:
-        since = (self._memory.budget_spent_since or self._observation.clock) if spent else None
+        since = (self._memory.budget_spent_since or self.observation.clock) if spent else None
         if since != self._memory.budget_spent_since:
             self._memory = replace(self._memory, budget_spent_since=since)
             await self._remember()
-        if since is not None and self._observation.clock - since >= HOUR:
+        if since is not None and self.observation.clock - since >= HOUR:
             self._findings.append(
                 Finding(
                     id=FindingId.BUDGET_SPENT,
@@ -384,13 +396,13 @@ class Step:
 
     async def _approve(self, decision: Decision, connection: Connection) -> None:
         """Record the intent, read the allowlist once more, write."""
-        intent, entry = approval_intent(decision, connection.id, self._now())
-        await self._journal.append(entry)
+        intent, entry = approval_intent(decision, connection.id, self.now())
+        await self.journal.append(entry)
         if refusal := await self._called_off(decision):
-            await self._journal.insist(outcome_entry(self._journal.chain, intent, Outcome.NOT_WRITTEN, refusal, self._now()))
+            await self._end_for_certain(intent, Outcome.NOT_WRITTEN, refusal)
             return
         link = decision.evidence.link
-        await self._write(intent, description(decision.id, decision.rule, link.request_message if link else ""))
+        await self.write(intent, description(decision.id, decision.rule, link.request_message if link else ""))
 
     async def _called_off(self, decision: Decision) -> str:
         """Why the write must not be sent after all; "" where it may. Evidence is for now, not for later."""
@@ -405,23 +417,33 @@ class Step:
             return "too much time has passed since the look"
         return ""
 
-    async def _write(self, intent: Intent, text: str) -> None:
+    async def write(self, intent: Intent, text: str) -> WriteResult:
+        """Do what a recorded intent announces, and record what Azure answered."""
         self._acted = True
         result = await write(self._engine.azure, intent, text)
-        if isinstance(result, Unanswered):
-            return  # The next look tells.
-        outcome, why = Outcome.SENT, "Azure accepted it"
-        if isinstance(result, Refused):
-            outcome, why = Outcome.NOT_WRITTEN, f"Azure refused it: {result.error.status or ''} {result.error.code}".strip()
-            if intent.action is Action.APPROVE and not isinstance(result.error, NotPendingError):
-                self._findings.append(findings.write_refused(self.target, intent, result.error))
-        await self._journal.insist(outcome_entry(self._journal.chain, intent, outcome, why, self._now()))
+        match result:
+            case Written():
+                await self._end_for_certain(intent, Outcome.SENT, "Azure accepted it")
+            case Refused(error=error):
+                why = f"Azure refused it: {error.status or ''} {error.code}".strip()
+                await self._end_for_certain(intent, Outcome.NOT_WRITTEN, why)
+                if intent.action is Action.APPROVE and not isinstance(error, NotPendingError):
+                    self._findings.append(findings.write_refused(self.target, intent, error))
+            case Unanswered():
+                pass  # The next look tells.
+            case _ as never:
+                assert_never(never)
+        return result
+
+    async def _end_for_certain(self, intent: Intent, outcome: Outcome, why: str) -> None:
+        """Record what has happened, whatever others wrote meanwhile."""
+        await self.journal.insist(outcome_entry(self.journal.chain, intent, outcome, why, self.now()))
 
     # What is told
 
     def _result(self, decisions: list[Decision]) -> TargetResult:
-        history = self._journal.history
-        found = [*self._findings, *findings.of_history(self._observation, history)]
+        history = self.journal.history
+        found = [*self._findings, *findings.of_history(self.observation, history)]
         for decision in decisions:
             found += findings.of_decision(decision)
         waits = [decision.verdict for decision in decisions if isinstance(decision.verdict, Wait)]
@@ -436,12 +458,13 @@ class Step:
             waiting=bool(waits) or bool(history.open_intents()) or more,
             more=more,
             look_at=min((time for time in times if time is not None), default=None),
+            unscheduled=None in times or bool(history.open_intents()),
             acted=self._acted,
-            looked_at=self._observation.clock,
+            looked_at=self.observation.clock,
         )
 
     def _reports(self, decisions: list[Decision]) -> Iterator[DecisionReport]:
-        history = self._journal.history
+        history = self.journal.history
         for decision in decisions:
             evidence, connection = decision.evidence, decision.evidence.connection
             approval = history.approval_of(connection.id) if connection else None

@@ -51,7 +51,9 @@ class TargetResult:
     waiting: bool
     """Whether there is something to wait for."""
     look_at: datetime | None
-    """When to look again, where something says when; None: after the recheck delay."""
+    """The first time at which something that is waited for is due, by Azure's clock; None where nothing says when."""
+    unscheduled: bool
+    """Whether something is waited for that nobody can tell the time of: look again after the recheck delay."""
     acted: bool
     """Whether this step wrote to Azure."""
     more: bool
@@ -71,8 +73,10 @@ class SweepResult:
     started: datetime
     finished: datetime
     targets: tuple[TargetResult, ...]
+    unread: tuple[Target, ...]
+    """Watched targets that could not be looked at; a finding says why."""
     findings: tuple[Finding, ...]
-    """Those that belong to no target; see :meth:`all_findings`."""
+    """Those that belong to no target's step; see :meth:`all_findings`."""
 
     @property
     def decisions(self) -> tuple[DecisionReport, ...]:

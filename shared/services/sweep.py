@@ -100,6 +100,7 @@ async def sweep(engine: Engine, progress: Progress | None = None, *, dry_run: bo
         started=started,
         finished=finished,
         targets=tuple(results),
+        unread=tuple(target for target in targets if target not in {result.target for result in results}),
         findings=tuple(found),
     )
 

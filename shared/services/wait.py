@@ -1,0 +1,140 @@
+"""A sweep, and then every target that has something to wait for, until none has or the time is up."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from shared.core.errors import LinkguardError
+from shared.core.finding import FindingId
+from shared.services.sweep import merge, settle, sweep, target_unreadable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from shared.core.finding import Finding
+    from shared.core.model import Target
+    from shared.services.reconcile import Engine
+    from shared.services.results import SweepResult, TargetResult
+    from shared.services.sweep import Progress
+
+
+@dataclass(slots=True)
+class _Watch:
+    """One target that is waited for."""
+
+    due: datetime
+    delay: timedelta
+
+
+async def sweep_until_done(
+    engine: Engine,
+    *,
+    timeout: timedelta,  # noqa: ASYNC109  the time for all of it, not for one await
+    progress: Progress | None = None,
+    dry_run: bool = False,
+) -> SweepResult:
+    """Sweep, then look again at whatever waits: when it says, else after the recheck delay, which doubles to its maximum.
+
+    What was approved on the way is reported as approved, with its newest outcome.
+
+    Raises:
+        StoreError: where the state store failed as a whole.
+
+    """
+    deadline = engine.clock.now() + timeout
+    result = await sweep(engine, progress, dry_run=dry_run)
+    while _subscription_unread(result) and engine.clock.now() < deadline:
+        await _sleep_until(engine, min(deadline, engine.clock.now() + engine.settings.recheck_delay))
+        result = await sweep(engine, progress, dry_run=dry_run)
+    waiting = _Waiting(engine, result, deadline)
+    while waiting.goes_on:
+        await waiting.next_round()
+    return waiting.result()
+
+
+def _subscription_unread(result: SweepResult) -> bool:
+    return any(finding.id is FindingId.SUBSCRIPTION_UNREADABLE for finding in result.findings)
+
+
+async def _sleep_until(engine: Engine, due: datetime) -> None:
+    await engine.clock.sleep(max(0.0, (due - engine.clock.now()).total_seconds()))
+
+
+class _Waiting:
+    def __init__(self, engine: Engine, swept: SweepResult, deadline: datetime) -> None:
+        self._engine = engine
+        self._swept = swept
+        self._deadline = deadline
+        self._results = {result.target: result for result in swept.targets}
+        self._unread: dict[Target, Finding] = {}
+        self._watches: dict[Target, _Watch] = {}
+        self._gate = asyncio.Semaphore(engine.settings.concurrency)
+        for result in swept.targets:
+            self._watch(result.target, result)
+        for target in swept.unread:
+            self._watch(target, None)
+
+    @property
+    def goes_on(self) -> bool:
+        return bool(self._watches) and self._engine.clock.now() < self._deadline
+
+    async def next_round(self) -> None:
+        """Sleep until the next target is due, and look at every one that is. The last look is at the deadline."""
+        due = min(self._deadline, *(watch.due for watch in self._watches.values()))
+        await _sleep_until(self._engine, due)
+        last = self._engine.clock.now() >= self._deadline
+        targets = [t for t, watch in self._watches.items() if last or watch.due <= self._engine.clock.now()]
+        await asyncio.gather(*(self._look(target) for target in targets))
+
+    async def _look(self, target: Target) -> None:
+        async with self._gate:
+            try:
+                after = await settle(self._engine, target)
+            except LinkguardError as error:
+                self._unread[target] = target_unreadable(target, error)
+                self._watch(target, None)
+                return
+        self._unread.pop(target, None)
+        before = self._results.get(target)
+        changed = before is None or after.acted or _verdicts(before) != _verdicts(after)
+        self._results[target] = merge(before, after) if before else after
+        if changed:
+            self._watches.pop(target, None)
+        self._watch(target, after)
+
+    def _watch(self, target: Target, result: TargetResult | None) -> None:
+        """Wait for a target that has something to wait for, or could not be read; each time twice as long, to the maximum."""
+        if result is not None and not result.waiting:
+            self._watches.pop(target, None)
+            return
+        settings, before = self._engine.settings, self._watches.get(target)
+        delay = min(before.delay * 2, settings.recheck_max) if before else settings.recheck_delay
+        pause = delay
+        if result is not None and result.look_at is not None and result.look_at > result.looked_at:
+            known = result.look_at - result.looked_at  # Both by Azure's clock, which need not be ours.
+            pause = min(delay, known) if result.unscheduled else known
+        self._watches[target] = _Watch(due=self._engine.clock.now() + pause, delay=delay)
+
+    def result(self) -> SweepResult:
+        """The sweep's result as things are now."""
+        unread = [*self._unread, *(target for target in self._swept.unread if target not in self._results)]
+        findings: Sequence[Finding] = [
+            finding for finding in self._swept.findings if finding.id is not FindingId.TARGET_UNREADABLE
+        ]
+        still = {finding.fingerprint: finding for finding in self._swept.findings if finding.target in map(str, unread)}
+        still |= {finding.fingerprint: finding for finding in self._unread.values()}
+        return replace(
+            self._swept,
+            complete=not unread and not _subscription_unread(self._swept),
+            finished=self._engine.clock.now(),
+            targets=tuple(sorted(self._results.values(), key=lambda result: result.target.id)),
+            unread=tuple(dict.fromkeys(unread)),
+            findings=(*findings, *still.values()),
+        )
+
+
+def _verdicts(result: TargetResult) -> list[tuple[object, ...]]:
+    return [(one.subject, one.verdict, one.outcome, tuple(r.code for r in one.reasons)) for one in result.decisions]
