@@ -25,7 +25,7 @@ from shared.adapters.arm_errors import (
     refusal,
 )
 from shared.adapters.arm_parse import distinct
-from shared.adapters.loopback import is_loopback
+from shared.adapters.urls import has_origin, is_loopback
 from shared.core.errors import AzureForbiddenError, ConfigError
 from shared.core.model import SIGNALR_TYPE, SITE_TYPE, SLOT_TYPE, Connection, SignalR, Site, Target
 from shared.ports import CallCount, Reading
@@ -308,6 +308,8 @@ class Arm:
             link = page.next_link or None
             if link is None:
                 return Reading(tuple(items), started, answer.finished)
+            if not has_origin(link, self._endpoint):
+                raise malformed(operation, "$.nextLink leads elsewhere; no token is sent there")
             if link in followed:
                 raise malformed(operation, "$.nextLink leads back to a page that was read already")
             followed.add(link)

@@ -57,12 +57,13 @@ def by_azures_clock(started: datetime, finished: datetime, date: datetime | None
     """
     if date is None:
         return started, finished
-    least, most = date - finished, date + _DATE_RESOLUTION - started
-    if least <= CLOCKS_AGREE and most >= -CLOCKS_AGREE:
-        return started, finished
     try:
+        least, most = date - finished, date + _DATE_RESOLUTION - started
+        if least <= CLOCKS_AGREE and most >= -CLOCKS_AGREE:
+            return started, finished
         return started + least, finished + most
     except OverflowError:
+        # One of the two is at an end of time: a junk date.
         return started, finished
 
 

@@ -43,7 +43,7 @@ from yarl import URL
 
 from shared.adapters.arm_errors import Operation, malformed, no_answer, no_token, refusal
 from shared.adapters.arm_http import Answer, by_azures_clock, http_date, retry_after_seconds
-from shared.adapters.loopback import is_loopback
+from shared.adapters.urls import is_loopback
 from shared.core.arm_id import fold_case
 from shared.core.errors import AzureError
 
@@ -77,6 +77,7 @@ class _Exchange:
     """One request and what came of it."""
 
     operation: Operation
+    limit: asyncio.Timeout
     answer: Answer | None = None
     """The answer to the last attempt that had one."""
 
@@ -177,24 +178,25 @@ class Sdk:
             AzureError: where there was no answer. An answer that refuses is an answer.
 
         """
-        exchange = _Exchange(operation)
         # A write takes one attempt, and a token may have to be had first.
-        limit = self._timeout * (_ATTEMPTS_IN_TIME if operation.is_read else 2)
+        seconds = self._timeout * (_ATTEMPTS_IN_TIME if operation.is_read else 2)
+        limit = asyncio.timeout(seconds)
+        exchange = _Exchange(operation, limit)
         try:
-            async with asyncio.timeout(limit):
+            async with limit:
                 await call({**self._options, "exchange": exchange})
         except _AnsweredError:
             if exchange.answer is not None:
                 return exchange.answer
             raise
         except _ForeignUrlError:
-            raise malformed(operation, "$.nextLink leads to another host; no token is sent there") from None
+            raise malformed(operation, "the request leads elsewhere; no token is sent there") from None
         except AzureError:
             raise
         except TimeoutError as error:
             if exchange.answer is not None and exchange.answer.status == HTTPStatus.TOO_MANY_REQUESTS:
                 raise refusal(operation, exchange.answer) from error
-            raise no_answer(operation, f"no answer within {limit:g} s") from error
+            raise no_answer(operation, f"no answer within {seconds:g} s") from error
         except ClientAuthenticationError as error:
             raise no_token(operation) from error
         except SdkError as error:
@@ -233,7 +235,8 @@ class _ExchangePolicy(AsyncHTTPPolicy[HttpRequest, AsyncHttpResponse]):
 
     async def send(self, request: _Request) -> _Response:
         request.context["exchange"] = request.context.options.pop("exchange")
-        # A next page's link comes from the answer; the authentication policy would give its host our token.
+        # Where a request leads, the authentication policy sends our token. A next page's link was looked at before; this looks
+        # at what the SDK made of it, with the eyes of the library that will open the connection.
         if _origin(request.http_request.url) != self._origin:
             raise _ForeignUrlError
         await self.next.send(request)
@@ -303,7 +306,7 @@ class _WirePolicy(AsyncHTTPPolicy[HttpRequest, AsyncHttpResponse]):
         exchange = _exchange(request)
         operation = exchange.operation
         if operation.is_read and self._reads_per_second > 0:
-            await self._limiter(operation.subscription).acquire()
+            await self._turn(exchange)
         self._count(operation)
         # The body is read here, so that its size and its time are bounded.
         request.context.options["stream"] = True
@@ -327,6 +330,15 @@ class _WirePolicy(AsyncHTTPPolicy[HttpRequest, AsyncHttpResponse]):
         )
         self._calls.throttled += exchange.answer.status == HTTPStatus.TOO_MANY_REQUESTS
         return response
+
+    async def _turn(self, exchange: _Exchange) -> None:
+        """Wait for the subscription's next read; the time that this takes is not the exchange's."""
+        now = asyncio.get_running_loop().time
+        limit = exchange.limit
+        left = None if (when := limit.when()) is None else when - now()
+        limit.reschedule(None)
+        await self._limiter(exchange.operation.subscription).acquire()
+        limit.reschedule(None if left is None else now() + left)
 
     def _limiter(self, subscription: str) -> AsyncLimiter:
         key = fold_case(subscription)

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import msgspec
 
-from shared.adapters.loopback import is_loopback
+from shared.adapters.urls import is_loopback
 from shared.core.errors import AzureUnauthorizedError, AzureUnavailableError, ConfigError
 
 if TYPE_CHECKING:
