@@ -104,7 +104,9 @@ class FaultRule:
 
     fault: Fault
     method: str
-    path: re.Pattern[str]
+    pattern: str
+    """Of the path, as it was given."""
+    regex: re.Pattern[str]
     times: int | None
     """How often it still happens; None for ever."""
     skip: int
@@ -133,7 +135,13 @@ class Faults:
         ``path`` is a pattern of ``*`` and ``?``, whatever the case, for the path without its query. ``chance``: of each.
         """
         rule = FaultRule(
-            fault=fault, method=method.upper(), path=re.compile(translate(fold(path))), times=times, skip=skip, chance=chance
+            fault=fault,
+            method=method.upper(),
+            pattern=path,
+            regex=re.compile(translate(fold(path))),
+            times=times,
+            skip=skip,
+            chance=chance,
         )
         self.rules.append(rule)
         return rule
@@ -162,7 +170,7 @@ class Faults:
             return None
         path = fold(path)
         for rule in self.rules:
-            if rule.times == 0 or rule.method not in {"*", method} or not rule.path.fullmatch(path):
+            if rule.times == 0 or rule.method not in {"*", method} or not rule.regex.fullmatch(path):
                 continue
             if rule.skip > 0:
                 rule.skip -= 1

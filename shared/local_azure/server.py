@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import contextmanager
 from math import inf
+from threading import Thread
 from typing import TYPE_CHECKING, Final, Self
 
 from aiohttp import web
 
+from shared.local_azure.admin import ROOT, Admin
 from shared.local_azure.front_door import FrontDoor, HttpRequest
 from shared.local_azure.world import World
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import TracebackType
 
     from shared.local_azure.clock import TimeSource
@@ -35,6 +39,7 @@ class LocalAzure:
     ) -> None:
         self.world = world or World(clock=clock, knobs=knobs)
         self.door = FrontDoor(self.world)
+        self._admin = Admin(self.world, self.door)
         self._port = port
         self._runner: web.ServerRunner | None = None
 
@@ -58,6 +63,26 @@ class LocalAzure:
         """``http://127.0.0.1:<port>``, without a slash at its end."""
         return f"http://{_HOST}:{self._port}"
 
+    @contextmanager
+    def in_thread(self) -> Iterator[Self]:
+        """Serve from another thread, for callers that run an event loop of their own or none.
+
+        The world may be used from this thread while no request is under way.
+        """
+        loop = asyncio.new_event_loop()
+        thread = Thread(target=loop.run_forever, name="local-azure", daemon=True)
+        thread.start()
+        try:
+            asyncio.run_coroutine_threadsafe(self.__aenter__(), loop).result()
+            try:
+                yield self
+            finally:
+                asyncio.run_coroutine_threadsafe(self.__aexit__(None, None, None), loop).result()
+        finally:
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join()
+            loop.close()
+
     async def __aenter__(self) -> Self:
         server = web.Server(self._handle, access_log=None, handler_cancellation=True)
         self._runner = web.ServerRunner(server, shutdown_timeout=_SHUTDOWN)
@@ -74,17 +99,17 @@ class LocalAzure:
             self._runner = None
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        answer = self.door.answer(
-            HttpRequest(
-                method=request.method,
-                path=request.path,
-                query=request.query,
-                authorization=request.headers.get("Authorization", ""),
-                body=await request.read() if request.can_read_body else b"",
-                base=f"{request.scheme}://{request.host}",
-            )
+        arrived = HttpRequest(
+            method=request.method,
+            path=request.path,
+            query=request.query,
+            authorization=request.headers.get("Authorization", ""),
+            body=await request.read() if request.can_read_body else b"",
+            base=f"{request.scheme}://{request.host}",
         )
-        return await _send(request, answer)
+        if arrived.path.startswith(ROOT):
+            return await _send(request, self._admin.answer(arrived))
+        return await _send(request, self.door.answer(arrived))
 
 
 async def _send(request: web.BaseRequest, answer: HttpAnswer) -> web.Response:
