@@ -42,6 +42,9 @@ class Progress(Protocol):
     def done(self, result: TargetResult | None) -> None:
         """One more target was looked at; None where it could not be."""
 
+    def looked_again(self, result: TargetResult) -> None:
+        """A target that something is waited for was looked at again."""
+
 
 class Silent:
     """Nobody is told."""
@@ -50,6 +53,9 @@ class Silent:
         """Nothing."""
 
     def done(self, result: TargetResult | None) -> None:
+        """Nothing."""
+
+    def looked_again(self, result: TargetResult) -> None:
         """Nothing."""
 
 

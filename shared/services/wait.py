@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from shared.core.errors import LinkguardError
 from shared.core.finding import FindingId
-from shared.services.sweep import merge, settle, sweep, target_unreadable
+from shared.services.sweep import Silent, merge, settle, sweep, target_unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,7 +49,7 @@ async def sweep_until_done(
     while _subscription_unread(result) and engine.clock.now() < deadline:
         await _sleep_until(engine, min(deadline, engine.clock.now() + engine.settings.recheck_delay))
         result = await sweep(engine, progress, dry_run=dry_run)
-    waiting = _Waiting(engine, result, deadline)
+    waiting = _Waiting(engine, result, deadline, progress or Silent())
     while waiting.goes_on:
         await waiting.next_round()
     return waiting.result()
@@ -64,8 +64,9 @@ async def _sleep_until(engine: Engine, due: datetime) -> None:
 
 
 class _Waiting:
-    def __init__(self, engine: Engine, swept: SweepResult, deadline: datetime) -> None:
+    def __init__(self, engine: Engine, swept: SweepResult, deadline: datetime, progress: Progress) -> None:
         self._engine = engine
+        self._progress = progress
         self._swept = swept
         self._deadline = deadline
         self._results = {result.target: result for result in swept.targets}
@@ -100,7 +101,9 @@ class _Waiting:
         self._unread.pop(target, None)
         before = self._results.get(target)
         changed = before is None or after.acted or _verdicts(before) != _verdicts(after)
-        self._results[target] = merge(before, after) if before else after
+        merged = merge(before, after) if before else after
+        self._results[target] = merged
+        self._progress.looked_again(merged)
         if changed:
             self._watches.pop(target, None)
         self._watch(target, after)
