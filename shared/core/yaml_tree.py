@@ -36,8 +36,8 @@ MAX_BYTES: Final = 1024 * 1024
 """Of the document in UTF-8."""
 MAX_DEPTH: Final = 16
 """Of lists and mappings within one another."""
-MAX_NODES: Final = 200_000
-"""More than rules can have that fit into MAX_BYTES."""
+MAX_NODES: Final = 100_000
+"""More than rules have that fit into MAX_BYTES, ids being as long as they are."""
 MAX_PROBLEMS: Final = 1_000
 """After so many the rest is not looked at: whoever mends them looks again."""
 MORE_PROBLEMS: Final = "there are more problems than these: mend them and check again"
@@ -236,7 +236,7 @@ class _Builder:
             return Refused(line=line, column=column)
         if tagged:
             return Refused(line=line, column=column)
-        return Scalar(line=line, column=column, kind=_kind(event), text=event.value)
+        return Scalar(line=line, column=column, kind=_kind(event), text=_joined(event.value))
 
     def _sequence(self, line: int, column: int, *, depth: int) -> Sequence:
         items: list[Node] = []
@@ -289,6 +289,11 @@ def _kind(event: ScalarEvent) -> Kind:
     if event.style is not None:
         return Kind.TEXT
     return next((kind for kind, pattern in _CORE_SCHEMA if pattern.fullmatch(event.value)), Kind.TEXT)
+
+
+def _joined(text: str) -> str:
+    """``text`` with the pairs of surrogates that JSON's escapes leave joined to the characters that they stand for."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
 
 
 def _printable(text: str) -> str:
