@@ -7,6 +7,10 @@ import os
 import pytest
 from hypothesis import settings
 
+from tests.azurite.fixture import azurite
+
+__all__ = ["azurite"]
+
 # A busy machine is slow, not wrong.
 settings.register_profile("linkguard", deadline=None, print_blob=True)
 settings.load_profile("linkguard")

@@ -1,0 +1,1 @@
+"""Azurite, Azure Storage's emulator, as the tests run it: from npm, on loopback, in memory."""
