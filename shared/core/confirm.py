@@ -111,13 +111,14 @@ class Situation:
 def situate(intent: Intent, correlation: Correlation) -> Situation:
     """What the look behind ``correlation`` says about an approval."""
     observation = correlation.observation
-    link = next((one for one in observation.links if Incarnation.of(one) == intent.incarnation), None)
+    life = intent.incarnation
+    link = next((one for one in observation.links if life and Incarnation.of(one).may_be(life)), None)
     connection = next((one for one in observation.connections if one.id == intent.connection), None)
     rivals = correlation.rivals(connection, link)[0] if link else ()
     names = {one.id for one in observation.links}
     return Situation(
         link=link,
-        made_anew=link is None and intent.incarnation is not None and intent.incarnation.link in names,
+        made_anew=link is None and life is not None and life.link in names,
         connection=connection,
         rivals=tuple(rival.connection for rival in rivals if not rival.gone),
         clock=observation.clock,

@@ -335,7 +335,7 @@ def _unexplained(evidence: Evidence, connection: Connection, link: Link | None) 
 def _about_connection(evidence: Evidence) -> Iterator[Reason]:
     connection, link = evidence.connection, evidence.link
     if connection is None:
-        if not evidence.rival_connections and link is not None and link.status is LinkStatus.PENDING:
+        if link is not None and link.status is LinkStatus.PENDING:
             message = "the link's connection has not come yet"
             yield Reason(code=Code.CONNECTION_MISSING, message=message, facts={"link": str(link.id)})
         return

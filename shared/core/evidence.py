@@ -284,9 +284,9 @@ class Correlation:
             return False, ""
         if other.id in self.history.adopted:
             adopted_for = self.history.adopted[other.id]
-            return adopted_for is not None and adopted_for != life, ""
+            return adopted_for is not None and not adopted_for.may_be(life), ""
         approval = self.history.approval_of(other.id)
-        if approval is None or approval.incarnation is None or approval.incarnation == life:
+        if approval is None or approval.incarnation is None or approval.incarnation.may_be(life):
             return False, ""
         if approval.outcome is Outcome.CONFIRMED:
             return True, ""
@@ -341,7 +341,8 @@ class Correlation:
         if link is None:
             return set()
         life = Incarnation.of(link)
-        return {i.decision for i in self.history.approvals() if i.is_open and i.incarnation == life}
+        mine = (intent for intent in self.history.approvals() if intent.incarnation and intent.incarnation.may_be(life))
+        return {intent.decision for intent in mine if intent.is_open}
 
     def _first_seen(self, connection: Connection | None) -> datetime | None:
         seen = self.memory.seen(connection.id) if connection else None

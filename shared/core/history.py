@@ -135,8 +135,10 @@ class History:
         return tuple(intent for intent in self.intents.values() if intent.is_open)
 
     def approval_of(self, connection: ArmId) -> Intent | None:
-        """The newest approval that was announced for a connection."""
-        return next((intent for intent in reversed(self.approvals()) if intent.connection == connection), None)
+        """The newest approval that was announced for a connection: of those that may have been written, where there are any."""
+        ours = [intent for intent in self.approvals() if intent.connection == connection]
+        written = [intent for intent in ours if intent.outcome is not Outcome.NOT_WRITTEN]
+        return next(reversed(written or ours), None)
 
     def spent_by(self, signature: str) -> str:
         """The confirmed approval that used up the signed message with this fingerprint; "" where none did."""
@@ -151,7 +153,10 @@ class History:
 
     def quarantined_by(self, link: Link | None) -> str:
         """The approval whose taking back quarantined this life of the link; "" where it is not quarantined."""
-        return self.quarantines.get(Incarnation.of(link), "") if link else ""
+        if link is None:
+            return ""
+        life = Incarnation.of(link)
+        return next((decision for other, decision in self.quarantines.items() if other.may_be(life)), "")
 
 
 def subject(connection: ArmId | None, link: ArmId | None) -> str:

@@ -14,6 +14,7 @@ from shared.core.observation import Incarnation
 
 if TYPE_CHECKING:
     from shared.core.arm_id import ArmId
+    from shared.core.model import Link
     from shared.core.observation import Observation
 
 GRACE: Final = timedelta(hours=1)
@@ -93,7 +94,7 @@ class Memory:
 
     def absent_at(self, incarnation: Incarnation) -> datetime | None:
         """The latest time at which a look did not find this life of a link."""
-        return next((seen.absent_at for seen in self.links if seen.incarnation == incarnation), None)
+        return next((seen.absent_at for seen in self.links if seen.incarnation.may_be(incarnation)), None)
 
     def settled_since(self, pair: str, digest: str) -> datetime | None:
         """Since when this evidence has been the same, None where it was not seen before or has changed."""
@@ -131,11 +132,7 @@ def remember(memory: Memory, observation: Observation) -> Memory:
         for id_, seen in before.items()
         if id_ not in present and (seen.gone_since is None or now - seen.gone_since <= GRACE)
     )
-    known = {seen.incarnation: seen for seen in memory.links}
-    links = tuple(
-        known.get(Incarnation.of(link)) or SeenLink(incarnation=Incarnation.of(link), absent_at=memory.last_read(link.signalr))
-        for link in observation.links
-    )
+    links = tuple(_see_link(memory, link) for link in observation.links)
     return replace(
         memory,
         observed_at=now,
@@ -144,6 +141,15 @@ def remember(memory: Memory, observation: Observation) -> Memory:
         connections=here + gone,
         links=links,
     )
+
+
+def _see_link(memory: Memory, link: Link) -> SeenLink:
+    life = Incarnation.of(link)
+    before = next((seen for seen in memory.links if seen.incarnation.may_be(life)), None)
+    if before is None:
+        return SeenLink(incarnation=life, absent_at=memory.last_read(link.signalr))
+    # A list may leave out when the link was made; what was known stays known.
+    return before if life.created_at is None else replace(before, incarnation=life)
 
 
 def _see(before: SeenConnection | None, connection: Connection, now: datetime) -> SeenConnection:

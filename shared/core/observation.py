@@ -49,3 +49,7 @@ class Incarnation:
     def of(cls, link: Link) -> Incarnation:
         """The life that ``link`` is in."""
         return cls(link=link.id, created_at=link.created_at)
+
+    def may_be(self, other: Incarnation) -> bool:
+        """Whether both may be the same life: where Azure did not say when one was made, nobody can tell."""
+        return self.link == other.link and (None in {self.created_at, other.created_at} or self.created_at == other.created_at)

@@ -175,7 +175,7 @@ class Step:
             all(c.status in done or self._is_known_rejection(c) for c in self.observation.connections)
             and not history.open_intents()
             and not any(evidence.connection is None for evidence in self.correlation().evidence())
-            and not any(approval.outcome is Outcome.ABANDONED for approval in history.approvals())
+            and not self._late_writes()
         )
 
     # What was found
@@ -267,20 +267,25 @@ class Step:
             )
             await self.journal.append(human_entry(self.journal.chain, human, self.now(), number=0))
 
-    async def _notice_late_writes(self) -> None:
-        """An approval that was given up and is there after all is ours again, to be confirmed."""
+    def _late_writes(self) -> list[tuple[Intent, Connection]]:
+        """Approvals that were given up and are there after all."""
         done = {ConnectionStatus.APPROVED, ConnectionStatus.APPROVING}
-        for connection in self.observation.connections:
-            approval = self.journal.history.approval_of(connection.id)
-            if approval and connection.status in done and approval.outcome is Outcome.ABANDONED:
-                await self._end(approval, Outcome.SENT, f"found {connection.status.value}: it was written after all")
+        approved = [connection for connection in self.observation.connections if connection.status in done]
+        ours = [(self.journal.history.approval_of(connection.id), connection) for connection in approved]
+        return [(intent, connection) for intent, connection in ours if intent and intent.outcome is Outcome.ABANDONED]
+
+    async def _notice_late_writes(self) -> None:
+        """What was written after all is ours again, to be confirmed."""
+        for approval, connection in self._late_writes():
+            await self._end(approval, Outcome.SENT, f"found {connection.status.value}: it was written after all")
 
     # What became of our approvals
 
     async def _confirm(self) -> None:
-        for approval in self.journal.history.open_intents():
-            if approval.action is not Action.APPROVE:
-                continue
+        approvals = [intent for intent in self.journal.history.open_intents() if intent.action is Action.APPROVE]
+        watched = {approval.decision for approval in approvals}
+        self._memory = replace(self._memory, looks=tuple(row for row in self._memory.looks if row.decision in watched))
+        for approval in approvals:
             situation = situate(approval, self.correlation())
             looks = count(self._memory.looks_at(approval.decision), situation)
             self._memory = self._memory.with_looks(looks)

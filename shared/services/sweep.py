@@ -169,7 +169,11 @@ async def settle(engine: Engine, target: Target) -> TargetResult:
     for _ in range(_MOST_STEPS):
         if not (result.acted and result.more):
             break
-        result = merge(result, await reconcile(engine, target))
+        before, result = result, merge(result, await reconcile(engine, target))
+        told = {finding.fingerprint for finding in result.findings}
+        earlier = (finding for finding in before.findings if finding.id is FindingId.WRITE_REFUSED)
+        missing = tuple(finding for finding in earlier if finding.fingerprint not in told)
+        result = replace(result, findings=(*result.findings, *missing))
     return result
 
 
