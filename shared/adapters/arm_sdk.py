@@ -3,8 +3,8 @@
 Importing this imports the SDKs, which takes seconds; :mod:`shared.adapters.arm` does so when the first call is made.
 
 The clients build the requests and this pipeline sends them; the answers are handed out raw, before the SDKs' models see
-them. Those of azure-mgmt-signalr turn numbers into text, refuse a whole list for a junk date in a member that nobody reads,
-and log values that strangers chose; see :mod:`shared.adapters.arm_parse` for what reads the answers instead.
+them. Those of azure-mgmt-signalr turn numbers into text, refuse a whole list for a junk date in a member that nobody
+reads, and quote junk in their errors; see :mod:`shared.adapters.arm_parse` for what reads the answers instead.
 
 What the SDKs' own default pipeline does and this one does not: follow redirects, register resource providers (a write that
 nobody asked for), log URLs, retry writes.
@@ -21,7 +21,13 @@ from typing import TYPE_CHECKING, Any, Final
 import aiohttp
 from aiolimiter import AsyncLimiter
 from azure.core.exceptions import AzureError as SdkError
-from azure.core.exceptions import ClientAuthenticationError, ServiceResponseError, ServiceResponseTimeoutError
+from azure.core.exceptions import (
+    ClientAuthenticationError,
+    ServiceRequestError,
+    ServiceRequestTimeoutError,
+    ServiceResponseError,
+    ServiceResponseTimeoutError,
+)
 from azure.core.pipeline import AsyncPipeline, PipelineRequest, PipelineResponse
 from azure.core.pipeline.policies import (
     AsyncBearerTokenCredentialPolicy,
@@ -113,7 +119,7 @@ class Sdk:
         self._credential = credential
         self._timeout = timeout
         at_home = is_loopback(endpoint)
-        self._options = {"enforce_https": False} if at_home else {}
+        self._options = {"enforce_https": False} if at_home and endpoint.startswith("http:") else {}
         session = aiohttp.ClientSession(
             cookie_jar=aiohttp.DummyCookieJar(),
             middlewares=(_never_repeat,),
@@ -208,8 +214,15 @@ class Sdk:
 
 
 def _why(error: SdkError) -> str:
-    inner = error.inner_exception
-    return type(error).__name__ if inner is None else type(inner).__name__
+    match error:
+        case ServiceRequestTimeoutError() | ServiceResponseTimeoutError():
+            return "no answer in time"
+        case ServiceRequestError() if isinstance(error.inner_exception, aiohttp.ClientConnectorError):
+            return f"no connection could be made ({type(error.inner_exception).__name__})"
+        case ServiceRequestError() | ServiceResponseError():
+            return "the connection broke"
+        case _:
+            return type(error).__name__
 
 
 async def _never_repeat(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
