@@ -114,7 +114,9 @@ class _DocumentReader:
 
     def _keys(self, node: Mapping, what: str, *, known: tuple[str, ...], required: tuple[str, ...]) -> None:
         for key, entry in node.entries.items():
-            if key not in known:
+            if key in _NAMING_KEYS and key not in known:
+                self._values.report(entry.key, f"{key} belongs in each rule: take it out here")
+            elif key not in known:
                 advice = suggestion(key, known) or f"take it out; there are {', '.join(known)}"
                 self._values.report(entry.key, f"{what} has no key {shown(key)}: {advice}")
         for key in required:
@@ -129,10 +131,7 @@ class _DocumentReader:
         if not isinstance(node, Mapping):
             self._values.report(node, f"defaults is {kind_of(node)}: write a mapping, or leave it out")
             return None
-        for key in _NAMING_KEYS:
-            if key in node.entries:
-                self._values.report(node.entries[key].key, f"{key} cannot be a default: write it in each rule")
-        self._keys(node, "defaults", known=_RULE_KEYS, required=())
+        self._keys(node, "defaults", known=_OPTIONAL_KEYS, required=())
         return self._options(node)
 
     def _rules(self, node: Node) -> tuple[Rule, ...]:

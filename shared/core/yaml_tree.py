@@ -42,7 +42,8 @@ MAX_PROBLEMS: Final = 1_000
 """After so many the rest is not looked at: whoever mends them looks again."""
 MORE_PROBLEMS: Final = "there are more problems than these: mend them and check again"
 
-_QUOTED_AT_MOST: Final = 80
+_QUOTED_AT_MOST: Final = 200
+"""An ARM id is rarely longer, and what is wrong with one is often at its end."""
 _SAID_AT_MOST: Final = 200
 _BYTE_ORDER_MARK: Final = "\ufeff"
 # Controls (C0 but tab and line feed, DEL, C1 with its line break), line and paragraph separators, the controls of text
