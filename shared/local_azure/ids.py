@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final, Self
 
 SIGNALR: Final = "Microsoft.SignalRService/SignalR"
@@ -20,6 +21,7 @@ SLOT_CONNECTION: Final = "Microsoft.Web/sites/slots/privateEndpointConnections"
 _PROVIDER_AT: Final = 6
 
 
+@lru_cache(maxsize=1 << 16)
 def fold(text: str) -> str:
     """``text`` so that two names that ARM holds for the same become equal. Names beyond ASCII are left alone."""
     return text.lower() if text.isascii() else text
