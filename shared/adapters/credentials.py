@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from azure.core.credentials import AccessToken, AccessTokenInfo
     from azure.core.credentials_async import AsyncTokenCredential
 
+type Credential = AsyncTokenCredential
+"""What gives out tokens, for those who hand it on and import no SDK."""
+
 DEFAULT: Final = "default"
 MANAGED_IDENTITY: Final = "managed-identity"
 LOCAL: Final = "local"
@@ -64,9 +67,7 @@ class LocalCredential:
         await self.close()
 
 
-def make_credential(
-    kind: str, *, endpoint: str, authority: str | None = None, client_id: str | None = None
-) -> AsyncTokenCredential:
+def make_credential(kind: str, *, endpoint: str, authority: str | None = None, client_id: str | None = None) -> Credential:
     """The credential of a kind, to be closed by the caller.
 
     Args:
@@ -100,7 +101,7 @@ def make_credential(
             raise ConfigError([problem])
 
 
-async def identity_object_id(credential: AsyncTokenCredential, scope: str) -> str:
+async def identity_object_id(credential: Credential, scope: str) -> str:
     """The object id of whoever ``credential`` stands for, "" where its token does not tell.
 
     Read from the token's ``oid`` claim and nothing else of it: the token is ours, so its signature is not checked; what it
