@@ -1,0 +1,259 @@
+"""The one place where adapters are built: settings in, a working application out.
+
+Entry points and tests come here. Adapters are imported where they are built, so that a command that needs none of Azure
+does not wait for Azure's SDKs.
+"""
+
+from __future__ import annotations
+
+import base64
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, assert_never
+
+from shared.config import LEDGER, VERIFY_KEYS, Settings, VerifyKeyFile, VerifyKeyInline, load_settings
+from shared.core.errors import ConfigError
+from shared.core.request_message import PublicKey, is_key_id, load_public_key
+from shared.core.verdict import Mode
+from shared.services.overlay import without_records
+from shared.services.reconcile import Engine
+from shared.services.settings import EngineSettings
+from shared.services.snapshot import Snapshots
+from shared.services.sweep import sweep
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+    from pathlib import Path
+
+    from azure.core.credentials_async import AsyncTokenCredential
+
+    from shared.adapters.arm import Arm
+    from shared.adapters.sqlite_store import SqliteStore
+    from shared.config import VerifyKey
+    from shared.ports import AllowlistSource, Clock, Ledger
+    from shared.services.results import SweepResult
+    from shared.services.sweep import Progress
+
+
+class Application:
+    """Everything wired. Nothing was sent to Azure yet."""
+
+    def __init__(self, settings: Settings, engine: Engine, credential: AsyncTokenCredential, *, dry_run: bool) -> None:
+        """``dry_run``: whether nothing is recorded, and nothing written to Azure, whatever the mode."""
+        self.settings = settings
+        self.engine = engine
+        self.dry_run = dry_run
+        self._credential = credential
+
+    async def sweep(self, progress: Progress | None = None) -> SweepResult:
+        """One sweep.
+
+        Raises:
+            StoreError: where the state store failed as a whole.
+
+        """
+        return await sweep(self.engine, progress, dry_run=self.dry_run)
+
+    async def identity(self) -> str:
+        """The object id of the identity that Azure sees.
+
+        Raises:
+            AzureError: where there is no token to be had.
+            ConfigError: where the token does not say whose it is.
+
+        """
+        from shared.adapters.credentials import identity_object_id  # noqa: PLC0415  only where a person decides
+
+        found = await identity_object_id(self._credential, self.settings.arm_endpoint.scope)
+        if not found:
+            message = "the token names no object id, so it could not be recorded who decided: sign in as a person or an identity"
+            raise ConfigError([message])
+        return found
+
+
+@asynccontextmanager
+async def open_application(
+    environ: Mapping[str, str], *, dry_run: bool = False, mode: Mode | None = None
+) -> AsyncIterator[Application]:
+    """The application that ``environ`` describes; closed again at the end.
+
+    Args:
+        environ: the settings (:mod:`shared.config`).
+        dry_run: observe, and record nothing; a ledger that does not exist yet is not made.
+        mode: in place of ``LINKGUARD_MODE``.
+
+    Raises:
+        ConfigError: with every problem of the settings, or of the keys that they name.
+        StoreError: where the ledger cannot be opened.
+
+    """
+    settings = load_settings(environ)
+    settings = replace(settings, mode=mode or settings.mode)
+    engine_settings = make_engine_settings(settings)
+    if dry_run:
+        # The mode is the switch that stops every write; the stores' overlay stops every record.
+        engine_settings = replace(engine_settings, mode=Mode.OBSERVE)
+    async with AsyncExitStack() as stack:
+        clock = make_clock()
+        store = await stack.enter_async_context(_store(settings, dry_run=dry_run))
+        credential = await stack.enter_async_context(_credential(settings))
+        azure = await stack.enter_async_context(_arm(settings, credential, clock))
+        engine = Engine(
+            azure=azure,
+            ledger=store,
+            state=store,
+            allowlist=_allowlist(settings),
+            clock=clock,
+            settings=engine_settings,
+            snapshots=Snapshots(azure, store),
+        )
+        if dry_run:
+            engine = without_records(engine)
+        yield Application(settings, engine, credential, dry_run=dry_run)
+
+
+@asynccontextmanager
+async def open_ledger(environ: Mapping[str, str]) -> AsyncIterator[Ledger]:
+    """The ledger alone, for reading: needs ``LINKGUARD_LEDGER`` and no other setting.
+
+    Raises:
+        ConfigError: where the setting is wrong, or there is no such ledger.
+        StoreError: where it cannot be opened.
+
+    """
+    from shared.adapters.sqlite_store import Access, SqliteStore  # noqa: PLC0415  see the module's docstring
+
+    try:
+        setting = LEDGER.parse(LEDGER.text(environ))
+    except ValueError as error:
+        raise ConfigError([f"{LEDGER.name}: {error}"]) from error
+    if not setting.path.exists():
+        message = f"{LEDGER.name}: there is no ledger at {setting.path}; the first sweep makes it"
+        raise ConfigError([message])
+    async with SqliteStore(setting.path, Access.READ) as store:
+        yield store
+
+
+def make_clock() -> Clock:
+    """Real time."""
+    from shared.adapters.system_clock import SystemClock  # noqa: PLC0415  see the module's docstring
+
+    return SystemClock()
+
+
+def allowlist_file(path: Path) -> AllowlistSource:
+    """An allowlist in a local file."""
+    from shared.adapters.files import FileAllowlist  # noqa: PLC0415  see the module's docstring
+
+    return FileAllowlist(path)
+
+
+def make_engine_settings(settings: Settings) -> EngineSettings:
+    """What the services are told.
+
+    Raises:
+        ConfigError: where a public key cannot be read or is not one that signatures can be verified with.
+
+    """
+    return EngineSettings(
+        mode=settings.mode,
+        subscriptions=settings.subscriptions,
+        settle=settings.settle,
+        confirm_deadline=settings.confirm_deadline,
+        take_back=settings.take_back,
+        recheck_delay=settings.recheck_delay,
+        recheck_max=settings.recheck_max,
+        approvals_per_target_per_hour=settings.approvals_per_target_per_hour,
+        approvals_per_hour=settings.approvals_per_hour,
+        snapshot_max_age=settings.snapshot_max_age,
+        arm_timeout=settings.arm_timeout,
+        concurrency=settings.concurrency,
+        keys=_load_keys(settings.verify_keys),
+    )
+
+
+_MAX_KEY_BYTES = 64 * 1024
+
+
+def _load_keys(configured: tuple[VerifyKey, ...]) -> dict[str, PublicKey]:
+    keys: dict[str, PublicKey] = {}
+    problems: list[str] = []
+    for key in configured:
+        if not is_key_id(key.key_id):
+            problems.append(f"{VERIFY_KEYS.name}: {key.key_id!r} is not a key id: use 1 to 16 letters, digits, _ and -")
+        try:
+            keys[key.key_id] = load_public_key(_key_text(key))
+        except ConfigError as error:
+            problems += [f"{VERIFY_KEYS.name}: {key.key_id}: {problem}" for problem in error.problems]
+    if problems:
+        raise ConfigError(problems)
+    return keys
+
+
+def _key_text(key: VerifyKey) -> str:
+    match key:
+        case VerifyKeyInline(der=der):
+            return base64.b64encode(der).decode("ascii")
+        case VerifyKeyFile(path=path):
+            return read_small_file(path)
+        case _ as never:
+            assert_never(never)
+
+
+def read_small_file(path: Path) -> str:
+    """The text of a file that holds a key.
+
+    Raises:
+        ConfigError: where it is missing, no regular file, too large for a key, or no text.
+
+    """
+    try:
+        if path.exists() and not path.is_file():
+            raise ConfigError([f"{path} is no regular file"])
+        with path.open("rb") as file:
+            content = file.read(_MAX_KEY_BYTES + 1)
+        if len(content) > _MAX_KEY_BYTES:
+            raise ConfigError([f"{path} is too large to be a key"])
+        return content.decode("ascii")
+    except OSError as error:
+        raise ConfigError([f"{path} cannot be read: {error.strerror or type(error).__name__}"]) from error
+    except UnicodeDecodeError:
+        raise ConfigError([f"{path} is no PEM file"]) from None
+
+
+def _allowlist(settings: Settings) -> AllowlistSource:
+    if settings.allowlist is None:
+        message = "LINKGUARD_ALLOWLIST: not set"
+        raise ConfigError([message])
+    return allowlist_file(settings.allowlist)
+
+
+def _store(settings: Settings, *, dry_run: bool) -> SqliteStore:
+    from shared.adapters.sqlite_store import Access, SqliteStore  # noqa: PLC0415  see the module's docstring
+
+    return SqliteStore(settings.ledger.path, Access.READ_OR_EMPTY if dry_run else Access.WRITE)
+
+
+def _credential(settings: Settings) -> AsyncTokenCredential:
+    from shared.adapters.credentials import make_credential  # noqa: PLC0415  see the module's docstring
+
+    return make_credential(
+        settings.credential.value,
+        endpoint=settings.arm_endpoint.url,
+        authority=settings.arm_endpoint.authority,
+        client_id=settings.managed_identity_client_id,
+    )
+
+
+def _arm(settings: Settings, credential: AsyncTokenCredential, clock: Clock) -> Arm:
+    from shared.adapters.arm import Arm  # noqa: PLC0415  see the module's docstring
+
+    return Arm(
+        endpoint=settings.arm_endpoint.url,
+        scope=settings.arm_endpoint.scope,
+        credential=credential,
+        clock=clock,
+        timeout=settings.arm_timeout.total_seconds(),
+        reads_per_second=settings.arm_reads_per_second,
+        concurrency=settings.concurrency,
+    )

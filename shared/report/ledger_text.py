@@ -1,0 +1,156 @@
+"""What the ledger's commands answer, as text."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from shared.core.arm_id import ArmId
+from shared.core.errors import InvalidIdError
+from shared.core.history import HumanRecord
+from shared.core.ledger import RecordKind
+from shared.core.wire import from_json
+from shared.report.documents import RecordItem
+from shared.report.escape import clean, shorten
+from shared.report.page import PLAIN, Page, Style
+
+if TYPE_CHECKING:
+    from shared.core.ledger import Json, JsonObject, Record
+    from shared.report.documents import LedgerListDocument, LedgerShowDocument, ReplayDocument, VerifyDocument
+
+_ID_SHOWN = 12
+"""Digits of an id that tell it apart; ``ledger show`` takes as many."""
+
+
+def record_item(record: Record) -> RecordItem:
+    """A record for a list."""
+    entry = record.entry
+    return RecordItem(
+        chain=entry.chain,
+        sequence=record.sequence,
+        id=entry.id,
+        kind=entry.kind.value,
+        at=entry.at,
+        summary=_summary(entry.kind, entry.body),
+        body=entry.body,
+    )
+
+
+def _summary(kind: RecordKind, body: JsonObject) -> str:
+    """A record in one line; what of it comes from outside is in names alone."""
+    match kind:
+        case RecordKind.INTENT:
+            intent = body.get("intent")
+            fields = intent if isinstance(intent, dict) else {}
+            who = "a person decided to " if fields.get("by_person") else "takes back: " if fields.get("undoes") else ""
+            return f"{who}{_text(fields.get('action'))} {_name(fields.get('connection'))}"
+        case RecordKind.OUTCOME:
+            return f"{_text(body.get('outcome'))} {_name(body.get('connection'))}: {_text(body.get('why'))}"
+        case RecordKind.HOLD:
+            codes = body.get("codes")
+            listed = " ".join(_text(code) for code in codes) if isinstance(codes, list) else ""
+            return f"{_text(body.get('verdict'))} {_name(body.get('connection') or body.get('link'))}: {listed}"
+        case RecordKind.HUMAN:
+            human = from_json(HumanRecord, body)
+            return f"{human.decision.value} {human.connection.name} by {human.by or 'somebody at the target'}: {human.reason}"
+        case RecordKind.DRIFT | RecordKind.TRAFFIC | RecordKind.ALERT:
+            return _text(body.get("message"))
+
+
+def _text(value: Json) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _name(value: Json) -> str:
+    try:
+        return ArmId.parse(_text(value)).name
+    except InvalidIdError:
+        return ""
+
+
+def _chain_name(chain: str) -> str:
+    try:
+        return ArmId.parse(chain).name
+    except InvalidIdError:
+        return chain
+
+
+def list_text(document: LedgerListDocument, style: Style = PLAIN) -> str:
+    """One line a record, the newest last."""
+    page = Page(style)
+    for item in document.records:
+        page.line(
+            (item.at.strftime("%Y-%m-%d %H:%M:%S"), "dim"),
+            f"  {item.id[:_ID_SHOWN]}  ",
+            (item.kind.ljust(14), "bold"),
+            f"  {clean(_chain_name(item.chain))}  {clean(shorten(item.summary))}",
+        )
+    shown = len(document.records)
+    if shown < document.total:
+        page.line(f"The newest {shown} of {document.total} records; --limit shows more.")
+    else:
+        page.line(f"{document.total} records." if document.total != 1 else "1 record.")
+    return page.text
+
+
+def show_text(document: LedgerShowDocument, style: Style = PLAIN) -> str:
+    """Each record whole, its members one a line."""
+    page = Page(style)
+    for number, record in enumerate(document.records):
+        if number:
+            page.blank()
+        page.line((_text(record.get("kind")).upper(), "bold"), f"  {clean(_text(record.get('id')))}")
+        for name in ("chain", "sequence", "at", "previous", "hash", "inputs_digest"):
+            page.field(name, clean(str(record.get(name))), width=16)
+        for name in ("body", "inputs"):
+            page.field(name, width=16)
+            _tree(page, record.get(name), indent=4)
+    return page.text
+
+
+def _tree(page: Page, value: Json, indent: int) -> None:
+    match value:
+        case dict() if value:
+            members = [(clean(name), member) for name, member in value.items()]
+        case list() if value:
+            members = [("-", member) for member in value]
+        case _:
+            page.line(json.dumps(value, ensure_ascii=True), indent=indent)
+            return
+    for name, member in members:
+        if isinstance(member, dict | list) and member:
+            page.line((name, "dim"), indent=indent)
+            _tree(page, member, indent + 2)
+        elif isinstance(member, str):
+            page.line((f"{name}  ", "dim"), clean(member), indent=indent)
+        else:
+            page.line((f"{name}  ", "dim"), json.dumps(member, ensure_ascii=True), indent=indent)
+
+
+def verify_text(document: VerifyDocument, style: Style = PLAIN) -> str:
+    """Every fault with its place."""
+    page = Page(style)
+    for fault in document.faults:
+        page.line((f"record {fault.sequence}", "bold red"), f" of {clean(fault.chain)}: {clean(fault.message)}")
+    counted = f"{document.records} records in {document.chains} chains"
+    if document.ok:
+        page.line(("verified", "green"), f": {counted}; none is changed, missing or out of order.")
+    else:
+        page.line(("NOT VERIFIED", "bold red"), f": {counted}, {len(document.faults)} faults.")
+    return page.text
+
+
+def replay_text(document: ReplayDocument, style: Style = PLAIN) -> str:
+    """Every decision that comes out differently, and how many come out the same."""
+    page = Page(style)
+    under = f" under {clean(document.allowlist)}" if document.allowlist else ""
+    for item in document.decisions:
+        if item.same:
+            continue
+        page.line(("DIFFERS", "bold yellow"), f"  {item.record[:_ID_SHOWN]}  {clean(item.about or _chain_name(item.chain))}")
+        page.field("recorded", clean(item.recorded))
+        page.field("derived", clean(item.derived))
+        page.blank()
+    same = sum(item.same for item in document.decisions)
+    page.line(f"{same} of {len(document.decisions)} recorded decisions come out the same{under}.")
+    return page.text
