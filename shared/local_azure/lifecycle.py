@@ -66,7 +66,7 @@ def decide(connection: Connection, status: str, description: str | None, now: da
     connection.state.replan(now, *steps)
     _link_hears(connection, wanted, now, done, knobs)
     if connection.endpoint_gone < NEVER:
-        disconnect(connection, connection.endpoint_gone, knobs)
+        _plan_disconnect(connection, knobs)
     return wanted
 
 
@@ -76,12 +76,21 @@ def approved_at_once(connection: Connection, now: datetime, knobs: Knobs) -> Non
     _link_hears(connection, APPROVED, now, now, knobs)
 
 
-def disconnect(connection: Connection, when: datetime, knobs: Knobs) -> datetime:
-    """Its endpoint goes, or somebody deletes it, at ``when``, now or later; returns when it is gone.
+def disconnect(connection: Connection, when: datetime, knobs: Knobs) -> None:
+    """Its endpoint goes, or somebody deletes it, at ``when``, now or later, unless it is going already.
 
-    It is listed as Disconnected for a while before. Until ``when`` it can be decided on as ever.
+    It is listed as Disconnected for a while before it is gone. Until ``when`` it can be decided on as ever. Deleting one that
+    is Disconnected already removes it at once.
     """
-    connection.endpoint_gone = min(connection.endpoint_gone, when)
+    if when < connection.endpoint_gone:
+        connection.endpoint_gone = when
+        _plan_disconnect(connection, knobs)
+    elif connection.state.at(when).status == DISCONNECTED:
+        connection.vanish(when)
+
+
+def _plan_disconnect(connection: Connection, knobs: Knobs) -> None:
+    when = connection.endpoint_gone
     done = after(when, knobs.disconnecting)
     description = connection.state.at(when).description
     disconnected = ConnectionState(status=DISCONNECTED, description=description, provisioning=SUCCEEDED)
@@ -89,7 +98,6 @@ def disconnect(connection: Connection, when: datetime, knobs: Knobs) -> datetime
     connection.state.replan(when, (when, disconnecting), (done, disconnected))
     connection.vanish(after(done, knobs.disconnected_listed))
     _link_hears(connection, DISCONNECTED, when, done, knobs)
-    return connection.gone
 
 
 def delete_link(link: Link, now: datetime, knobs: Knobs) -> datetime:
@@ -98,10 +106,10 @@ def delete_link(link: Link, now: datetime, knobs: Knobs) -> datetime:
     link.vanish(after(now, knobs.link_deleting))
     heard = after(now, knobs.disconnect_delay)
     for connection in link.connections:
-        if connection.exists(heard):
-            disconnect(connection, heard, knobs)
-        else:
+        if connection.born > now and connection.born >= heard:
             connection.vanish(heard)
+        elif heard < connection.endpoint_gone:
+            disconnect(connection, heard, knobs)
     return link.gone
 
 
