@@ -229,7 +229,7 @@ class ValueReader:
         demanded = self.truth(value)
         if demanded is False:
             self.report(value, "signed: false demands nothing: write {signed: true}, an exact text, or leave request_message out")
-        return SIGNED if demanded and len(node.entries) == 1 else None
+        return SIGNED if demanded else None
 
 
 def kind_of(node: Node) -> str:

@@ -332,6 +332,7 @@ def assert_problems(text: str, said: list[str]) -> None:
         ),
         (rule(target="¶" + SITE.replace("Microsoft.Web", "*")), ["has a * where none may be"]),
         (rule(target="¶" + SITE.replace("00000000-0000-0000-0000-00000000000a", "0" * 32)), ["is not a subscription id"]),
+        (rule(target="¶" + SITE.replace("00000000000a", "00000000000a-")), ["is not a subscription id"]),
         (rule(target='¶"*"'), ["is not an ARM id"]),
         (rule(target=f"¶'{SITE} '"), ["is not an ARM id"]),
         (rule(target=f'¶"{SITE}\\n"'), ["is not an ARM id"]),

@@ -58,6 +58,8 @@ def test_a_template_fits_what_it_stands_for(template: str, name: str) -> None:
         ("{link}-*", "func-pe"),
         ("a*a", "a"),
         ("*ab*ab*", "xaby"),
+        ("*ab*b", "xab"),
+        ("a*a*a", "aa"),
         ("{signalr}-{link}", "func-pe-contoso-signalr"),
         ("*", "group/func-pe"),
         ("{link}*", "func-pe/x"),
