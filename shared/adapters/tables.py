@@ -29,6 +29,8 @@ _CALL_SECONDS: Final = 60.0
 """A call with all its repeats, the waits that the service asked for included."""
 _REPEATS: Final = 4
 _BACKOFF_SECONDS: Final = 0.2
+_REPEATED: Final = frozenset({"POST"})
+"""Which the SDK does not repeat by itself after a closed connection; its other writes it does."""
 
 _NOT_FOUND: Final = 404
 _CONFLICTS: Final = frozenset({_NOT_FOUND, 409, 412})
@@ -49,7 +51,6 @@ def client_options() -> dict[str, Any]:
         "retry_read": _REPEATS,
         "retry_status": _REPEATS,
         "retry_backoff_factor": _BACKOFF_SECONDS,
-        "retry_on_methods": ("GET", "PUT", "POST", "PATCH", "DELETE"),
     }
 
 
@@ -91,7 +92,7 @@ class Table:
             StoreConflictError: where there is one with its keys.
 
         """
-        answer = await self._creating(lambda: self._client.create_entity(dict(entity)))
+        answer = await self._creating(lambda: self._client.create_entity(dict(entity), retry_on_methods=_REPEATED))
         return str(answer["etag"])
 
     async def replace(self, entity: Mapping[str, Any], etag: str) -> str:
@@ -138,12 +139,12 @@ class Table:
         operations: list[Any] = [("create", dict(entity)) for entity in new]
         if etag is None:
             operations.append(("create", dict(head)))
-            await self._creating(lambda: self._client.submit_transaction(operations))
+            await self._creating(lambda: self._client.submit_transaction(operations, retry_on_methods=_REPEATED))
             return
         condition = {"mode": UpdateMode.REPLACE, "etag": etag, "match_condition": MatchConditions.IfNotModified}
         operations.append(("update", dict(head), condition))
         async with _call():
-            await self._client.submit_transaction(operations)
+            await self._client.submit_transaction(operations, retry_on_methods=_REPEATED)
 
     async def _creating[T](self, write: Callable[[], Awaitable[T]]) -> T:
         from azure.core.exceptions import HttpResponseError, ResourceExistsError  # noqa: PLC0415  heavy; loaded with the client

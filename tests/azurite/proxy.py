@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from enum import Enum, auto
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 import aiohttp
 from aiohttp import web
+from yarl import URL
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -15,39 +21,87 @@ _LARGEST_REQUEST = 16 * 1024 * 1024
 _NOT_FORWARDED = {"content-length", "transfer-encoding", "connection", "content-encoding"}
 
 
+class Trouble(Enum):
+    """What becomes of a request."""
+
+    LOST_ANSWER = auto()
+    """It is done, and the connection closed instead of an answer."""
+    LOST_REQUEST = auto()
+    """The connection is closed, and nothing is done."""
+    BUSY = auto()
+    """503 ServerBusy, and nothing is done."""
+    SILENCE = auto()
+    """Nothing is done, and no answer ever comes."""
+
+
+type Happening = Trouble | Callable[[], Awaitable[None]]
+
+
+@dataclass(slots=True)
+class _Plan:
+    method: str
+    text: str
+    happening: Happening
+    times: int
+
+
 class Proxy:
-    """Forwards everything, but for the next requests whose method and path match."""
+    """Forwards everything, but for what a test planned."""
 
     def __init__(self, target: str, session: aiohttp.ClientSession) -> None:
         self._target = target
         self._session = session
+        self._plans: list[_Plan] = []
+        self._over = asyncio.Event()
         self.port = 0
-        self.lose = ""
-        """``METHOD text``: requests of this method with this text in their path are done, but their answer is lost."""
-        self.lose_times = 0
-        self.busy_times = 0
-        """So many requests are answered 503 ServerBusy and not done."""
         self.seen: list[str] = []
         """``METHOD path`` of every request."""
 
+    def plan(self, method: str, text: str, happening: Happening, *, times: int = 1) -> None:
+        """For the next ``times`` requests of this method with this text in their path: trouble, or a call just before."""
+        self._plans.append(_Plan(method, text, happening, times))
+
+    def end(self) -> None:
+        """Let go of the requests that got no answer."""
+        self._over.set()
+
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        self.seen.append(f"{request.method} {request.path}")
+        path = unquote(request.raw_path)
+        self.seen.append(f"{request.method} {path}")
+        happening = self._next(request.method, path)
         body = await request.read()
-        if self.busy_times:
-            self.busy_times -= 1
+        if callable(happening):
+            await happening()
+        if happening is Trouble.SILENCE:
+            await self._over.wait()
+        if happening is Trouble.BUSY:
             error = {"odata.error": {"code": "ServerBusy", "message": {"lang": "en-US", "value": "busy"}}}
             return web.json_response(error, status=503)
+        if happening in {Trouble.LOST_REQUEST, Trouble.SILENCE}:
+            return _hung_up(request)
+        url = URL(self._target + request.raw_path, encoded=True)
+        # As it came: a content type of aiohttp's own would break the request's signature.
         async with self._session.request(
-            request.method, self._target + request.raw_path, data=body, headers=request.headers, allow_redirects=False
+            request.method, url, data=body, headers=request.headers, skip_auto_headers=["Content-Type"]
         ) as answer:
             content = await answer.read()
-        method, _, text = self.lose.partition(" ")
-        if self.lose_times and request.method == method and text in request.path:
-            self.lose_times -= 1
-            assert request.transport is not None
-            request.transport.abort()
+        if happening is Trouble.LOST_ANSWER:
+            return _hung_up(request)
         headers = {name: value for name, value in answer.headers.items() if name.lower() not in _NOT_FORWARDED}
         return web.Response(status=answer.status, body=content, headers=headers)
+
+    def _next(self, method: str, path: str) -> Happening | None:
+        for plan in self._plans:
+            if plan.times and plan.method == method and plan.text in path:
+                plan.times -= 1
+                return plan.happening
+        return None
+
+
+def _hung_up(request: web.Request) -> web.Response:
+    if request.transport is not None:
+        request.transport.abort()
+    return web.Response()
 
 
 @asynccontextmanager
@@ -65,4 +119,5 @@ async def proxy_to(target: str) -> AsyncIterator[Proxy]:
             proxy.port = runner.addresses[0][1]
             yield proxy
         finally:
+            proxy.end()
             await runner.cleanup()
