@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from enum import StrEnum
+from functools import cached_property
 from typing import Final
 
 from shared.core.arm_id import ArmId, fold_case
@@ -106,7 +107,7 @@ class Rule:
         return self.expires is not None and now > datetime.combine(self.expires, time.max, tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Allowlist:
     """One version of the document."""
 
@@ -119,12 +120,17 @@ class Allowlist:
 
     def about(self, signalr: ArmId, target: Target) -> tuple[Rule, ...]:
         """Every rule that names this service and this target: allow and deny, expired or not; most specific first."""
-        matching = (rule for rule in self.rules if rule.names(signalr, target))
+        matching = (rule for rule in self.about_target(target) if rule.signalr.matches(signalr))
         return tuple(sorted(matching, key=lambda rule: rule.specificity, reverse=True))
+
+    def about_target(self, target: Target) -> tuple[Rule, ...]:
+        """Every rule that names this target, whichever service calls it, in the document's order."""
+        places = [*self._by_site.get(target.site.key, ()), *self._by_site.get(target.site.sibling(ANY_NAME).key, ())]
+        return tuple(rule for place in sorted(places) if (rule := self.rules[place]).names_target(target))
 
     def knows_service(self, signalr: ArmId) -> bool:
         """Whether some allow rule names the service: its links are what makes a target watched."""
-        return any(rule.effect is Effect.ALLOW and rule.signalr.matches(signalr) for rule in self.rules)
+        return not self._services.isdisjoint({signalr.key, signalr.sibling(ANY_NAME).key})
 
     def named_targets(self) -> frozenset[Target]:
         """Every target that an allow rule names in full."""
@@ -134,3 +140,18 @@ class Allowlist:
             if rule.effect is Effect.ALLOW and not rule.target.is_wildcard
             for slot in rule.slots
         )
+
+    # Looking through every rule for each of thousands of targets would be most of a sweep's work.
+
+    @cached_property
+    def _by_site(self) -> dict[str, list[int]]:
+        """The places of the rules by the site, or the wildcard, that they name."""
+        places: dict[str, list[int]] = {}
+        for place, rule in enumerate(self.rules):
+            places.setdefault(rule.target.id.key, []).append(place)
+        return places
+
+    @cached_property
+    def _services(self) -> frozenset[str]:
+        """The services, and the wildcards, that allow rules name."""
+        return frozenset(rule.signalr.id.key for rule in self.rules if rule.effect is Effect.ALLOW)

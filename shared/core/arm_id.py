@@ -7,7 +7,7 @@ connection"), and ARM treats ids as equal whatever their case.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import total_ordering
 from typing import Final, Self
 from uuid import UUID
@@ -49,6 +49,11 @@ class ArmId:
     """The namespace, such as ``Microsoft.Web``."""
     path: tuple[tuple[str, str], ...]
     """Type and name pairs from the outermost resource in, at least one."""
+    key: str = field(init=False)
+    """The same text for every spelling of this id: for keys, digests and comparison, not for people."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", fold_case(str(self)))
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -113,11 +118,6 @@ class ArmId:
     def is_type(self, resource_type: str) -> bool:
         """Whether this is a resource of ``resource_type``, whatever the case."""
         return fold_case(self.type) == fold_case(resource_type)
-
-    @property
-    def key(self) -> str:
-        """The same text for every spelling of this id: for keys, digests and comparison, not for people."""
-        return fold_case(str(self))
 
     def __str__(self) -> str:
         tail = "".join(f"/{kind}/{name}" for kind, name in self.path)

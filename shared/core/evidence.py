@@ -331,7 +331,7 @@ class Correlation:
             return ()
         if link:
             return self.allowlist.about(link.signalr, self.observation.target)
-        return tuple(rule for rule in self.allowlist.rules if rule.names_target(self.observation.target))
+        return self.allowlist.about_target(self.observation.target)
 
     def _own_approval(self, connection: Connection | None) -> str:
         approval = self.history.approval_of(connection.id) if connection else None

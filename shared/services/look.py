@@ -41,8 +41,8 @@ class Scope:
             found |= {link.signalr for link in self.snapshot.links_to(self.target) if self.allowlist.knows_service(link.signalr)}
             found |= {
                 rule.signalr.id
-                for rule in self.allowlist.rules
-                if rule.effect is Effect.ALLOW and not rule.signalr.is_wildcard and rule.names_target(self.target)
+                for rule in self.allowlist.about_target(self.target)
+                if rule.effect is Effect.ALLOW and not rule.signalr.is_wildcard
             }
         return sorted(service for service in found if fold_case(service.subscription) in scanned)
 

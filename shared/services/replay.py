@@ -73,7 +73,7 @@ def under(evidence: Evidence, allowlist: Allowlist) -> Evidence:
     if evidence.link is not None:
         rules = allowlist.about(evidence.link.signalr, evidence.target)
     else:
-        rules = tuple(rule for rule in allowlist.rules if rule.names_target(evidence.target))
+        rules = allowlist.about_target(evidence.target)
     return replace(
         evidence,
         rules=rules,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Final, Protocol
 
 from shared.core.arm_id import fold_case
@@ -138,15 +140,24 @@ async def _visit(
         async with gate:
             try:
                 result = await _visit_one(engine, loaded, snapshot, target)
-            except LinkguardError as error:
+            except Exception as error:  # noqa: BLE001  whatever is wrong with one target, the others are looked at
                 failed.append(target_unreadable(target, error))
                 progress.done(None)
             else:
                 results.append(result)
                 progress.done(result)
 
-    await asyncio.gather(*(visit(target) for target in targets))
+    await asyncio.gather(*(visit(target) for target in _spread(targets)))
     return sorted(results, key=lambda result: result.target.id), failed
+
+
+def _spread(targets: list[Target]) -> list[Target]:
+    """The targets of all subscriptions in turn: Azure limits reads by subscription, and none should wait while others idle."""
+    by_subscription: defaultdict[str, list[Target]] = defaultdict(list)
+    for target in targets:
+        by_subscription[fold_case(target.id.subscription)].append(target)
+    rounds = zip_longest(*by_subscription.values())
+    return [target for turn in rounds for target in turn if target is not None]
 
 
 async def _visit_one(engine: Engine, loaded: LoadedAllowlist, snapshot: Snapshot, target: Target) -> TargetResult:
@@ -263,13 +274,14 @@ def _of_subscriptions(failures: dict[str, AzureError]) -> Iterator[Finding]:
         )
 
 
-def target_unreadable(target: Target, error: LinkguardError) -> Finding:
-    """A target that could not be looked at, or decided about."""
+def target_unreadable(target: Target, error: Exception) -> Finding:
+    """A target that could not be looked at, or decided about. What an error says is ours to tell only if it is our own."""
+    why = str(error) if isinstance(error, LinkguardError) else f"{type(error).__name__}, which is a bug: please report it"
     return Finding(
         id=FindingId.TARGET_UNREADABLE,
         severity=Severity.CRITICAL,
         target=str(target),
         about="",
-        message=f"{target} could not be looked at: {error}",
+        message=f"{target} could not be looked at: {why}",
         facts={"error": type(error).__name__},
     )
