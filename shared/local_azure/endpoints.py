@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -225,6 +225,6 @@ class Endpoints:
 
 def _read_skip_token(token: str) -> str:
     try:
-        return urlsafe_b64decode(token.encode()).decode()
+        return b64decode(token, altchars=b"-_", validate=True).decode()
     except ValueError:
         raise bad_request(code="InvalidSkipToken", message="The skip token is invalid.") from None

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
+from random import Random
 from typing import Final, Self
 
 SIGNALR: Final = "Microsoft.SignalRService/SignalR"
@@ -114,7 +115,7 @@ class Speller:
     _WAYS: Final = (_documented, str, _small, _shouted, str.lower, str.upper)
 
     def __init__(self) -> None:
-        self._turn = 0
+        self._random = Random(0)
 
     def spell(self, text: str, spelling: Spelling) -> str:
         """The id ``text`` in this spelling."""
@@ -122,5 +123,4 @@ class Speller:
             return text
         if spelling is Spelling.DOCUMENTED:
             return _documented(text)
-        self._turn += 1
-        return self._WAYS[self._turn % len(self._WAYS)](text)
+        return self._random.choice(self._WAYS)(text)

@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 
-from shared.local_azure import LOCAL_TOKEN, Knobs, ManualClock, World
-from shared.local_azure.front_door import FrontDoor, HttpAnswer, HttpRequest
+from shared.local_azure import Knobs, ManualClock
+from tests.local_azure.door import BASE, Door
 
 CONTRACTS = Path(__file__).parents[2].parent / "shared" / "contracts"
-BASE = "https://management.azure.com"
 
 pytestmark = pytest.mark.skipif(
     not CONTRACTS.is_dir(), reason=f"Azure's contracts are not at {CONTRACTS.name}/ beside the repository"
@@ -32,40 +31,14 @@ def keys(value: object, *, at: str = "") -> set[str]:
     return set()
 
 
-class Scene:
-    """The how-to's example behind the front door, without a socket."""
-
-    def __init__(self, knobs: Knobs | None = None) -> None:
-        self.clock = ManualClock()
-        self.world = World(clock=self.clock, knobs=knobs)
-        self.door = FrontDoor(self.world)
-        self.service = self.world.add_signalr(tags={"key1": "value1"})
-        self.site = self.world.add_site()
-
-    def ask(self, method: str, path: str, body: object = None, *, version: str = "2023-02-01") -> HttpAnswer:
-        return self.door.answer(
-            HttpRequest(
-                method=method,
-                path=path,
-                query={"api-version": version},
-                authorization=f"Bearer {LOCAL_TOKEN}",
-                body=b"" if body is None else json.dumps(body).encode(),
-                base=BASE,
-            )
-        )
-
-    def json(self, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401  JSON
-        return json.loads(self.ask(method, path, body).body)
-
-
 def test_a_link_has_what_the_examples_have() -> None:
     """Create, get and list; with the misnamed type that the examples show where the knob asks for it."""
-    scene = Scene(Knobs(link_type_misnamed=True))
-    path = f"{scene.service}/sharedPrivateLinkResources/upstream"
+    door = Door(Knobs(link_type_misnamed=True))
+    path = f"{door.service}/sharedPrivateLinkResources/upstream"
     created = example("signalr/2024-03-01_SignalRSharedPrivateLinkResources_CreateOrUpdate.json")
     body = created["parameters"]["parameters"]
-    body["properties"]["privateLinkResourceId"] = scene.site
-    answer = scene.ask("PUT", path, body)
+    body["properties"]["privateLinkResourceId"] = door.site
+    answer = door.ask("PUT", path, body)
     assert answer.status == 201
     assert created["responses"]["201"]["headers"].keys() <= answer.headers.keys()
     wanted = created["responses"]["201"]["body"]
@@ -74,41 +47,41 @@ def test_a_link_has_what_the_examples_have() -> None:
     assert (made["type"], made["name"]) == (wanted["type"], wanted["name"])
     assert made["id"].endswith("/privateEndpointConnections/upstream")
     read = example("signalr/2024-03-01_SignalRSharedPrivateLinkResources_Get.json")["responses"]["200"]["body"]
-    assert keys(read) <= keys(scene.json("GET", path))
+    assert keys(read) <= keys(door.json("GET", path))
     listed = example("signalr/2024-03-01_SignalRSharedPrivateLinkResources_List.json")["responses"]["200"]["body"]
-    assert keys(listed) <= keys(scene.json("GET", f"{scene.service}/sharedPrivateLinkResources"))
+    assert keys(listed) <= keys(door.json("GET", f"{door.service}/sharedPrivateLinkResources"))
 
 
 def test_a_deleted_link_answers_as_in_the_example() -> None:
     """202 with both headers, then 204."""
-    scene = Scene()
-    link = scene.world.put_link(scene.service, "upstream", scene.site)
+    door = Door()
+    link = door.world.put_link(door.service, "upstream", door.site)
     responses = example("signalr/2023-02-01_SignalRSharedPrivateLinkResources_Delete.json")["responses"]
-    answer = scene.ask("DELETE", link)
+    answer = door.ask("DELETE", link)
     assert responses[str(answer.status)]["headers"].keys() <= answer.headers.keys()
-    assert str(scene.ask("DELETE", link).status) in responses
+    assert str(door.ask("DELETE", link).status) in responses
 
 
 def test_a_signalr_operation_is_signed_and_running_until_it_succeeded() -> None:
     """Both URLs carry 4 to 5 KB of signature; the status is Running, then Succeeded."""
-    scene = Scene(Knobs(link_provisioning=90))
-    body = {"properties": {"groupId": "sites", "privateLinkResourceId": scene.site, "requestMessage": "m"}}
-    headers = scene.ask("PUT", f"{scene.service}/sharedPrivateLinkResources/upstream", body).headers
+    door = Door(Knobs(link_provisioning=90))
+    body = {"properties": {"groupId": "sites", "privateLinkResourceId": door.site, "requestMessage": "m"}}
+    headers = door.ask("PUT", f"{door.service}/sharedPrivateLinkResources/upstream", body).headers
     status, result = (headers[name].removeprefix(BASE) for name in ("Azure-AsyncOperation", "Location"))
     for url, kind in ((status, "operationStatuses"), (result, "operationResults")):
         path, _, query = url.partition("?")
         assert path.split("/")[-2] == kind
         assert 4000 <= len(query) <= 5000
-    assert scene.json("GET", status.partition("?")[0])["status"] == "Running"
-    assert scene.ask("GET", result.partition("?")[0]).status == 202
-    scene.clock.advance(90)
-    assert scene.json("GET", status.partition("?")[0])["status"] == "Succeeded"
-    assert scene.json("GET", result.partition("?")[0])["name"] == "upstream"
+    assert door.json("GET", status.partition("?")[0])["status"] == "Running"
+    assert door.ask("GET", result.partition("?")[0]).status == 202
+    door.clock.advance(90)
+    assert door.json("GET", status.partition("?")[0])["status"] == "Succeeded"
+    assert door.json("GET", result.partition("?")[0])["name"] == "upstream"
 
 
 def test_a_service_has_what_the_examples_have() -> None:
     """Get, and the list of a subscription; what newer versions or optional features add is left out."""
-    scene = Scene()
+    door = Door()
     read = example("signalr/2023-02-01_SignalR_Get.json")["responses"]["200"]["body"]
     optional = (
         ".identity",
@@ -116,12 +89,12 @@ def test_a_service_has_what_the_examples_have() -> None:
         ".properties.networkACLs.privateEndpoints[]",
         ".properties.liveTraceConfiguration.categories[]",
     )
-    made = keys(scene.json("GET", scene.service)) | {".properties.upstream.templates[].urlTemplate"}
+    made = keys(door.json("GET", door.service)) | {".properties.upstream.templates[].urlTemplate"}
     assert {path for path in keys(read) if not path.startswith(optional)} <= made
     listed = example("signalr/2024-03-01_SignalR_ListBySubscription.json")["responses"]["200"]["body"]
     newer = (".properties.networkACLs.ipRules", ".properties.regionEndpointEnabled", ".properties.resourceStopped")
-    subscription = scene.service.partition("/resourceGroups")[0]
-    made = keys(scene.json("GET", f"{subscription}/providers/Microsoft.SignalRService/signalR"))
+    subscription = door.service.partition("/resourceGroups")[0]
+    made = keys(door.json("GET", f"{subscription}/providers/Microsoft.SignalRService/signalR"))
     made.add(".value[].properties.upstream.templates[].urlTemplate")
     left_out = tuple(f".value[]{path}" for path in (*optional, *newer))
     assert {path for path in keys(listed) if not path.startswith(left_out)} <= made
@@ -137,10 +110,10 @@ def test_an_approval_answers_as_in_the_example(*, is_slot: bool) -> None:
     )
     contract = example(f"web/{name}.json")
     for status in (200, 202):
-        scene = Scene(Knobs(put_answers=status))
-        target = scene.world.add_slot(scene.site, "stage") if is_slot else scene.site
-        connection = scene.world.request_connection(target, "myPrivateEndpoint", name="connection")
-        answer = scene.ask("PUT", connection, contract["parameters"]["privateEndpointWrapper"], version="2025-05-01")
+        door = Door(Knobs(put_answers=status))
+        target = door.world.add_slot(door.site, "stage") if is_slot else door.site
+        connection = door.world.request_connection(target, "myPrivateEndpoint", name="connection")
+        answer = door.ask("PUT", connection, contract["parameters"]["privateEndpointWrapper"])
         wanted = contract["responses"][str(status)]
         assert answer.status == status
         made = json.loads(answer.body)
@@ -154,12 +127,12 @@ def test_an_approval_answers_as_in_the_example(*, is_slot: bool) -> None:
 
 def test_connections_are_read_and_listed_as_in_the_examples() -> None:
     """The list's items need neither name nor type."""
-    scene = Scene(Knobs(list_items_named=False))
-    connection = scene.world.request_connection(scene.site, "myPrivateEndpoint", name="connection")
+    door = Door(Knobs(list_items_named=False))
+    connection = door.world.request_connection(door.site, "myPrivateEndpoint", name="connection")
     read = example("web/2024-11-01_GetSitePrivateEndpointConnection.json")["responses"]["200"]["body"]
-    assert keys(read) <= keys(scene.json("GET", connection))
+    assert keys(read) <= keys(door.json("GET", connection))
     listed = example("web/2025-05-01_GetSitePrivateEndpointConnectionList.json")["responses"]["200"]["body"]
-    made = scene.json("GET", f"{scene.site}/privateEndpointConnections")
+    made = door.json("GET", f"{door.site}/privateEndpointConnections")
     assert keys(listed) <= keys(made)
     assert made["nextLink"] is listed["nextLink"] is None
     assert not {"name", "type"} & made["value"][0].keys()
@@ -167,19 +140,19 @@ def test_connections_are_read_and_listed_as_in_the_examples() -> None:
 
 def test_a_deleted_connection_answers_as_in_the_example() -> None:
     """202 with the operation's URL, then 204."""
-    scene = Scene()
-    connection = scene.world.request_connection(scene.site, "pe")
+    door = Door()
+    connection = door.world.request_connection(door.site, "pe")
     responses = example("web/2025-05-01_DeleteSitePrivateEndpointConnection.json")["responses"]
-    answer = scene.ask("DELETE", connection)
+    answer = door.ask("DELETE", connection)
     assert {name.lower() for name in responses[str(answer.status)]["headers"]} <= {name.lower() for name in answer.headers}
-    assert str(scene.ask("DELETE", connection).status) in responses
+    assert str(door.ask("DELETE", connection).status) in responses
 
 
 def test_a_site_and_its_plan_have_what_the_examples_have() -> None:
     """The plan exactly; of the site all but settings that no connection depends on."""
-    scene = Scene()
-    plan = scene.json("GET", scene.site)["properties"]["serverFarmId"]
-    assert keys(example("web/2025-05-01_GetAppServicePlan.json")["responses"]["200"]["body"]) == keys(scene.json("GET", plan))
+    door = Door()
+    plan = door.json("GET", door.site)["properties"]["serverFarmId"]
+    assert keys(example("web/2025-05-01_GetAppServicePlan.json")["responses"]["200"]["body"]) == keys(door.json("GET", plan))
     site = example("web/2025-05-01_CreateOrUpdateWebApp.json")["responses"]["200"]["body"]
     indifferent = (
         ".properties.siteConfig.",
@@ -187,30 +160,31 @@ def test_a_site_and_its_plan_have_what_the_examples_have() -> None:
         ".properties.resourceConfig",
         ".properties.workloadProfileName",
     )
-    assert {path for path in keys(site) if not path.startswith(indifferent)} <= keys(scene.json("GET", scene.site))
+    assert {path for path in keys(site) if not path.startswith(indifferent)} <= keys(door.json("GET", door.site))
     recorded = example("web/recorded_2022_connection_lifecycle.json")["site_get"]["note"]
     said = ("privateEndpointConnections", "sku", "siteConfig.publicNetworkAccess", "defaultHostName", "hostNames", "serverFarmId")
     assert all(f"properties.{name}" in recorded for name in said)
-    assert {f".properties.{name}" for name in said} <= keys(scene.json("GET", scene.site))
+    assert {f".properties.{name}" for name in said} <= keys(door.json("GET", door.site))
 
 
-def at_second(scene: Scene, second: float, start: ManualClock) -> None:
-    """Move the scene's clock to ``second`` after ``start``."""
-    scene.clock.advance(second - (scene.clock.now() - start.now()).total_seconds())
+def at_second(door: Door, second: float, start: ManualClock) -> None:
+    """Move the clock to ``second`` after ``start``."""
+    door.clock.advance(second - (door.clock.now() - start.now()).total_seconds())
 
 
 def test_a_connection_lives_as_it_was_recorded() -> None:
     """Each recorded answer, at its second: status, provisioningState, description, addresses, headers, the same members."""
-    scene = Scene(Knobs.recorded())
-    connection = scene.world.request_connection(scene.site, "webapp-privatelink-endpoint000006", "")
-    start = ManualClock(scene.clock.now())
+    door = Door(Knobs.recorded())
+    connection = door.world.request_connection(door.site, "webapp-privatelink-endpoint000006", "")
+    start = ManualClock(door.clock.now())
     recorded = example("web/recorded_2022_connection_lifecycle.json")["approve"]
     assert [step["t"] for step in recorded] == [0, 1, 12, 43, 53]
     for step in recorded:
-        at_second(scene, step["t"], start)
+        at_second(door, step["t"], start)
         is_put = step["request"].startswith("PUT")
         body = {"properties": {"privateLinkServiceConnectionState": {"status": "Approved", "description": None}}}
-        answer = scene.ask("PUT" if is_put else "GET", connection, body if is_put else None, version="2019-08-01")
+        version = {"api-version": "2019-08-01"}
+        answer = door.ask("PUT" if is_put else "GET", connection, body if is_put else None, query=version)
         made, wanted = json.loads(answer.body), step["body"]
         assert answer.status == step["status"]
         assert keys(made) == keys(wanted)
@@ -229,12 +203,12 @@ def test_a_connection_lives_as_it_was_recorded() -> None:
 
 def test_a_rejected_connection_looks_as_it_was_recorded() -> None:
     """More than a minute after the PUT its provisioningState is still Pending."""
-    scene = Scene(Knobs.recorded())
-    connection = scene.world.request_connection(scene.site, "webapp-privatelink-endpoint2000008", "")
-    scene.world.reject(connection, "")
-    scene.clock.advance(65)
+    door = Door(Knobs.recorded())
+    connection = door.world.request_connection(door.site, "webapp-privatelink-endpoint2000008", "")
+    door.world.reject(connection, "")
+    door.clock.advance(65)
     (recorded,) = example("web/recorded_2022_connection_lifecycle.json")["reject"]
-    made, wanted = scene.json("GET", connection), recorded["body"]
+    made, wanted = door.json("GET", connection), recorded["body"]
     assert keys(made) == keys(wanted)
     for properties in (made["properties"], wanted["properties"]):
         del properties["privateEndpoint"]
@@ -243,10 +217,10 @@ def test_a_rejected_connection_looks_as_it_was_recorded() -> None:
 
 def test_events_have_what_the_examples_have() -> None:
     """Writes and deletes, in both schemas."""
-    scene = Scene()
-    link = scene.world.put_link(scene.service, "upstream", scene.site)
-    scene.world.delete_link(link)
-    written, deleted = scene.world.events
+    door = Door()
+    link = door.world.put_link(door.service, "upstream", door.site)
+    door.world.delete_link(link)
+    written, deleted = door.world.events
     for event, name in ((written, "Write"), (deleted, "Delete")):
         (wanted,) = example(f"eventgrid/eventgrid_Resource{name}Success.json")
         assert keys(wanted) <= keys(event.event_grid())
