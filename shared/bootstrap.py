@@ -73,13 +73,14 @@ class Application:
 
 @asynccontextmanager
 async def open_application(
-    environ: Mapping[str, str], *, dry_run: bool = False, mode: Mode | None = None
+    environ: Mapping[str, str], *, dry_run: bool = False, read_only: bool = False, mode: Mode | None = None
 ) -> AsyncIterator[Application]:
     """The application that ``environ`` describes; closed again at the end.
 
     Args:
         environ: the settings (:mod:`shared.config`).
         dry_run: observe, and record nothing; a ledger that does not exist yet is not made.
+        read_only: for what only looks: the stores take no writes, and a ledger that does not exist yet is not made.
         mode: in place of ``LINKGUARD_MODE``.
 
     Raises:
@@ -95,7 +96,7 @@ async def open_application(
         engine_settings = replace(engine_settings, mode=Mode.OBSERVE)
     async with AsyncExitStack() as stack:
         clock = make_clock()
-        store = await stack.enter_async_context(_store(settings, dry_run=dry_run))
+        store = await stack.enter_async_context(_store(settings, read_only=dry_run or read_only))
         credential = await stack.enter_async_context(_credential(settings))
         azure = await stack.enter_async_context(_arm(settings, credential, clock))
         engine = Engine(
@@ -228,10 +229,10 @@ def _allowlist(settings: Settings) -> AllowlistSource:
     return allowlist_file(settings.allowlist)
 
 
-def _store(settings: Settings, *, dry_run: bool) -> SqliteStore:
+def _store(settings: Settings, *, read_only: bool) -> SqliteStore:
     from shared.adapters.sqlite_store import Access, SqliteStore  # noqa: PLC0415  see the module's docstring
 
-    return SqliteStore(settings.ledger.path, Access.READ_OR_EMPTY if dry_run else Access.WRITE)
+    return SqliteStore(settings.ledger.path, Access.READ_OR_EMPTY if read_only else Access.WRITE)
 
 
 def _credential(settings: Settings) -> AsyncTokenCredential:

@@ -1,0 +1,167 @@
+"""What every command shares: its options, how its answer is written, and which exit code a failure becomes."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import os
+import sys
+import traceback
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Concatenate, get_type_hints
+
+import typer
+
+from shared.cli.terminal import LOGGER, check_output, complain, open_output, say, set_up_logging, style_of
+from shared.core.errors import AllowlistError, ConfigError, InvalidIdError, LinkguardError
+from shared.report.exit_codes import INTERRUPTED, ExitCode
+from shared.report.json_text import json_text
+from shared.report.page import PLAIN, Style
+
+REPORT_AT = "please report it, with the output of the same command and --verbose"
+
+
+class Format(StrEnum):
+    """How an answer is written."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Common:
+    """The options that every command has."""
+
+    environ: Mapping[str, str]
+    format: Format
+    output: Path | None
+    verbose: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a command has to say."""
+
+    document: object
+    """A dataclass of :mod:`shared.report.documents`."""
+    text: Callable[[Style], str]
+    code: ExitCode = ExitCode.OK
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The command has written its answer itself, line by line."""
+
+    code: ExitCode = ExitCode.OK
+
+
+type Command[**P] = Callable[Concatenate[Common, P], Awaitable[Answer | Written]]
+
+FormatOption = Annotated[Format, typer.Option("--format", help="How the answer is written.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="The same as --format json.")]
+OutputOption = Annotated[
+    Path | None, typer.Option("--output", metavar="FILE", help="Write the answer to this file instead of standard output.")
+]
+VerboseOption = Annotated[bool, typer.Option("--verbose", help="Say on standard error what is done.")]
+
+_COMMON = {
+    "format_": (FormatOption, Format.TEXT),
+    "json_": (JsonOption, False),
+    "output": (OutputOption, None),
+    "verbose": (VerboseOption, False),
+}
+
+
+def command[**P](group: typer.Typer, name: str) -> Callable[[Command[P]], Command[P]]:
+    """Make an async function a command of ``group``, with the common options added to its own.
+
+    The function takes :class:`Common` first and then its own parameters, annotated as typer wants them. It returns an
+    answer or raises; here is the one place where that becomes output and an exit code.
+    """
+
+    def register(function: Command[P]) -> Command[P]:
+        hints = get_type_hints(function, include_extras=True)
+        own = list(inspect.signature(function).parameters.values())[1:]
+        parameters = [one.replace(annotation=hints[one.name], kind=inspect.Parameter.KEYWORD_ONLY) for one in own]
+        parameters += [
+            inspect.Parameter(option, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+            for option, (annotation, default) in _COMMON.items()
+        ]
+
+        def run(**options: Any) -> None:  # noqa: ANN401  typer has checked them against the signature
+            as_json, format_ = options.pop("json_"), options.pop("format_")
+            common = Common(
+                environ=os.environ,  # noqa: TID251  the entry point, which hands it on
+                format=Format.JSON if as_json else format_,
+                output=options.pop("output"),
+                verbose=options.pop("verbose"),
+            )
+            raise typer.Exit(execute(functools.partial(function, common, **options), common))
+
+        # typer reads both.
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {one.name: one.annotation for one in parameters}
+        group.command(name, help=inspect.getdoc(function))(run)
+        return function
+
+    return register
+
+
+def execute(function: Callable[[], Awaitable[Answer | Written]], common: Common) -> int:
+    """Run it, write its answer, and say how it ended."""
+    set_up_logging(verbose=common.verbose)
+    try:
+        if common.output is not None:
+            check_output(common.output)
+        return int(asyncio.run(_answer(function, common)))
+    except KeyboardInterrupt:
+        complain("interrupted; what was begun is recorded, and the next sweep goes on from there")
+        return INTERRUPTED
+    except LinkguardError as error:
+        return int(_failed(error))
+    except Exception as error:  # noqa: BLE001  whatever else it is, a person gets one line and not a traceback
+        complain(f"this should not have happened ({type(error).__name__}): {REPORT_AT}")
+        for line in "".join(traceback.format_exception(error)).splitlines() if common.verbose else ():
+            complain(line)
+        return int(ExitCode.INCOMPLETE)
+
+
+async def _answer(function: Callable[[], Awaitable[Answer | Written]], common: Common) -> ExitCode:
+    answer = await function()
+    if isinstance(answer, Answer):
+        _write(answer, common)
+    LOGGER.info("exit code %d", answer.code)
+    return answer.code
+
+
+def _write(answer: Answer, common: Common) -> None:
+    if common.format is Format.JSON:
+        text = json_text(answer.document)
+    else:
+        text = answer.text(style_of(sys.stdout, common.environ) if common.output is None else PLAIN)
+    if common.output is None:
+        say(text)
+        return
+    with open_output(common.output) as file:
+        file.write(text)
+
+
+def _failed(error: LinkguardError) -> ExitCode:
+    match error:
+        case ConfigError(problems=problems):
+            complain(*problems)
+            return ExitCode.USAGE
+        case AllowlistError(source=source, problems=places):
+            complain(f"{source} is not a valid allowlist", *(f"{source}: {place}" for place in places))
+            return ExitCode.USAGE
+        case InvalidIdError():
+            complain(str(error))
+            return ExitCode.USAGE
+        case _:
+            again = "; the same command later may do" if error.retryable else ""
+            complain(f"{error}{again}")
+            return ExitCode.INCOMPLETE

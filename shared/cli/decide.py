@@ -1,0 +1,182 @@
+"""``linkguard decide``: a person's decision, with the evidence before them."""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from shared.cli.command import Answer, Common
+from shared.cli.terminal import complain, confirm, is_interactive, style_of, tell
+from shared.core.arm_id import ArmId
+from shared.core.errors import ConfigError, LinkguardError
+from shared.core.history import HumanDecision
+from shared.core.model import ConnectionStatus
+from shared.core.verdict import Mode
+from shared.report.checks_text import hand_text
+from shared.report.documents import HandDocument, HandItem
+from shared.report.escape import clean
+from shared.report.exit_codes import ExitCode
+from shared.report.explain_text import explain_text
+
+if TYPE_CHECKING:
+    from shared.bootstrap import Application
+    from shared.services.explain import Explanation
+
+SubjectArgument = Annotated[str | None, typer.Argument(metavar="[CONNECTION_ID]", help="The ARM id of the connection.")]
+ApproveOption = Annotated[bool, typer.Option("--approve", help="Approve it, although the evidence does not.")]
+RejectOption = Annotated[bool, typer.Option("--reject", help="Reject it, now and whenever its link asks again.")]
+AdoptOption = Annotated[bool, typer.Option("--adopt", help="Take over as explained what is Approved already.")]
+AllOption = Annotated[bool, typer.Option("--all", help="With --adopt: everything Approved that the ledger does not explain.")]
+ReasonOption = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; it is recorded.")]
+TicketOption = Annotated[str, typer.Option("--ticket", metavar="T", help="Where it was agreed; it is recorded.")]
+YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask: for scripts.")]
+
+_LONGEST_NOTE = 1000
+_LOOKS = 10
+"""How often the evidence may change before a person's eyes until we give up."""
+
+
+async def run(  # noqa: PLR0913  one option each
+    common: Common,
+    *,
+    subject: SubjectArgument = None,
+    approve: ApproveOption = False,
+    reject: RejectOption = False,
+    adopt: AdoptOption = False,
+    everything: AllOption = False,
+    reason: ReasonOption,
+    ticket: TicketOption = "",
+    yes: YesOption = False,
+) -> Answer:
+    """Decide about a connection as a person: approve, reject, or adopt what is approved already.
+
+    Shows the evidence, asks, records who decided and why, then does it.
+    """
+    from shared.bootstrap import open_application  # noqa: PLC0415  not needed to show help
+
+    chosen = {HumanDecision.APPROVE: approve, HumanDecision.REJECT: reject, HumanDecision.ADOPT: adopt}
+    decisions = [decision for decision, wanted in chosen.items() if wanted]
+    connection = ArmId.parse(subject) if subject is not None else None
+    if problems := _problems(decisions, connection, everything=everything, reason=reason, ticket=ticket, yes=yes):
+        raise ConfigError(problems)
+    async with open_application(common.environ) as application:
+        hand = _Hand(application, common, decisions[0], reason=reason.strip(), ticket=ticket.strip(), asks=not yes)
+        document, code = await (hand.decide_all() if connection is None else hand.decide(connection))
+    return Answer(document, partial(hand_text, document), code)
+
+
+def _problems(  # noqa: PLR0913  all that the command line says
+    decisions: list[HumanDecision], connection: ArmId | None, *, everything: bool, reason: str, ticket: str, yes: bool
+) -> list[str]:
+    problems = []
+    if len(decisions) != 1:
+        problems.append("say what you decide: exactly one of --approve, --reject, --adopt")
+    if everything and decisions != [HumanDecision.ADOPT]:
+        problems.append("--all goes with --adopt alone")
+    if everything == (connection is not None):
+        problems.append("give the id of one connection, or --adopt --all")
+    if not reason.strip():
+        problems.append("--reason: say why; whoever reads the ledger will want to know")
+    problems += [
+        f"{name}: at most {_LONGEST_NOTE} characters"
+        for name, text in (("--reason", reason), ("--ticket", ticket))
+        if len(text) > _LONGEST_NOTE
+    ]
+    if not yes and not is_interactive():
+        problems.append("there is no terminal to ask on: look at linkguard explain, then repeat with --yes")
+    return problems
+
+
+class _Hand:
+    """A person's hand: one decision, for one connection or for several."""
+
+    def __init__(  # noqa: PLR0913  whose hand, and all that the command line says
+        self, application: Application, common: Common, decision: HumanDecision, *, reason: str, ticket: str, asks: bool
+    ) -> None:
+        self._application = application
+        self._common = common
+        self._decision = decision
+        self._reason = reason
+        self._ticket = ticket
+        self._asks = asks
+
+    async def decide(self, connection: ArmId) -> tuple[HandDocument, ExitCode]:
+        """About one connection, once the person has seen its evidence as it is now."""
+        from shared.services.explain import explain  # noqa: PLC0415  not needed to show help
+
+        by = await self._application.identity()
+        explanation = await explain(self._application.engine, connection)
+        self._show(explanation, connection)
+        for _ in range(_LOOKS if self._asks else 0):
+            if not confirm(f"{self._decision.value} this connection, as {by}?"):
+                return self._nothing_done(by)
+            again = await explain(self._application.engine, connection)
+            if _digests(again) == _digests(explanation):
+                break
+            explanation = again
+            complain("the evidence has changed since it was shown; this is how it is now")
+            self._show(explanation, connection)
+        item, code = await self._carry_out(connection, _state(explanation, connection), by)
+        return HandDocument(by=by, decisions=(item,)), code
+
+    async def decide_all(self) -> tuple[HandDocument, ExitCode]:
+        """Adopt everything that is approved and not explained."""
+        from shared.services.human import adoptable  # noqa: PLC0415  not needed to show help
+
+        by = await self._application.identity()
+        found = await adoptable(self._application.engine)
+        for connection in found:
+            tell(f"{clean(str(connection))}\n")
+        if found and self._asks and not confirm(f"adopt these {len(found)} connections, as {by}?"):
+            return self._nothing_done(by)
+        done = [await self._carry_out(connection, ConnectionStatus.APPROVED, by) for connection in found]
+        code = max((code for _, code in done), default=ExitCode.OK)
+        return HandDocument(by=by, decisions=tuple(item for item, _ in done)), code
+
+    def _show(self, explanation: Explanation, connection: ArmId) -> None:
+        """To standard error, where the question comes too: standard output has the answer alone."""
+        from shared.cli.present import explain_document  # noqa: PLC0415  not needed to show help
+
+        document = explain_document(explanation, connection, self._application.settings.mode)
+        tell(explain_text(document, style_of(sys.stderr, self._common.environ)) + "\n")
+
+    def _nothing_done(self, by: str) -> tuple[HandDocument, ExitCode]:
+        complain("not confirmed: nothing was recorded or written")
+        return HandDocument(by=by, decisions=()), ExitCode.ATTENTION
+
+    async def _carry_out(self, connection: ArmId, state: ConnectionStatus, by: str) -> tuple[HandItem, ExitCode]:
+        from shared.services.human import decide_by_hand  # noqa: PLC0415  not needed to show help
+
+        try:
+            result = await decide_by_hand(
+                self._application.engine, connection, self._decision, reason=self._reason, ticket=self._ticket, by=by
+            )
+        except ConfigError:
+            raise
+        except LinkguardError as error:
+            return self._item(connection, None, written=False, ok=False, message=str(error)), ExitCode.INCOMPLETE
+        ok = result.written or not self._is_to_write(state)
+        item = self._item(connection, result.record, written=result.written, ok=ok, message=result.message)
+        return item, ExitCode.OK if ok else ExitCode.INCOMPLETE
+
+    def _is_to_write(self, state: ConnectionStatus) -> bool:
+        if self._decision is HumanDecision.ADOPT or self._application.settings.mode is Mode.OBSERVE:
+            return False
+        return not (self._decision is HumanDecision.REJECT and state is ConnectionStatus.REJECTED)
+
+    def _item(self, connection: ArmId, record: str | None, *, written: bool, ok: bool, message: str) -> HandItem:
+        return HandItem(
+            connection=connection, decision=self._decision.value, record=record, written=written, ok=ok, message=message
+        )
+
+
+def _digests(explanation: Explanation) -> list[str]:
+    return [decision.evidence_digest for decision in explanation.decisions]
+
+
+def _state(explanation: Explanation, connection: ArmId) -> ConnectionStatus:
+    found = (one.status for one in explanation.observation.connections if one.id == connection)
+    return next(found, ConnectionStatus.UNKNOWN)

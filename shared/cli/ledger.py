@@ -1,0 +1,183 @@
+"""``linkguard ledger``: what was decided and done."""
+
+from __future__ import annotations
+
+import heapq
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from shared.bootstrap import allowlist_file, open_ledger
+from shared.cli.command import Answer, Common, Written
+from shared.cli.terminal import open_output, say
+from shared.core.allowlist_document import parse_allowlist
+from shared.core.arm_id import ArmId, fold_case
+from shared.core.errors import ConfigError, LedgerBrokenError
+from shared.core.ledger import ChainCheck, RecordKind, canonical
+from shared.report.documents import FaultItem, LedgerListDocument, LedgerShowDocument, ReplayDocument, ReplayItem, VerifyDocument
+from shared.report.exit_codes import ExitCode
+from shared.report.ledger_text import list_text, record_item, replay_text, show_text, verify_text
+from shared.services.replay import replay
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from datetime import datetime
+
+    from shared.core.allowlist import Allowlist
+    from shared.core.ledger import Record
+    from shared.ports import Ledger
+
+SubjectArgument = Annotated[
+    str | None, typer.Argument(metavar="[ID]", help="The ARM id of a target, a connection or a link: what concerns it alone.")
+]
+KindOption = Annotated[list[RecordKind] | None, typer.Option("--kind", help="Records of this kind alone; may be repeated.")]
+LimitOption = Annotated[int, typer.Option("--limit", min=1, help="The newest so many.")]
+RecordArgument = Annotated[
+    str, typer.Argument(metavar="ID", help="The id of a decision or a record, or its first eight digits or more.")
+]
+MaybeRecordArgument = Annotated[
+    str | None, typer.Argument(metavar="[ID]", help="The id of a decision or a record; every one without it.")
+]
+AllowlistOption = Annotated[
+    Path | None, typer.Option("--allowlist", metavar="FILE", help="What the decisions would be under this allowlist.")
+]
+
+_SHORTEST_ID: Final = 8
+_DEFAULT_LIMIT: Final = 100
+
+
+async def list_records(
+    common: Common, *, subject: SubjectArgument = None, kind: KindOption = None, limit: LimitOption = _DEFAULT_LIMIT
+) -> Answer:
+    """List records, oldest first, the newest hundred unless told otherwise."""
+    named = ArmId.parse(subject).key if subject is not None else ""
+    total = 0
+    newest: list[tuple[datetime, str, int, Record]] = []
+    async with open_ledger(common.environ) as ledger:
+        for chain in await ledger.chains():
+            async for record in ledger.records(chain, kinds=kind or (), with_inputs=False):
+                if named and not _concerns(record, named):
+                    continue
+                total += 1
+                row = (record.entry.at, chain, record.sequence, record)
+                (heapq.heappush if len(newest) < limit else heapq.heappushpop)(newest, row)
+    records = tuple(record_item(record) for *_, record in sorted(newest, key=lambda row: row[:3]))
+    document = LedgerListDocument(total=total, records=records)
+    return Answer(document, partial(list_text, document))
+
+
+def _concerns(record: Record, key: str) -> bool:
+    """Whether a record is about the resource with this key."""
+    body = record.entry.body
+    match body.get("intent"):
+        case {"connection": str(intended)}:
+            pass
+        case _:
+            intended = ""
+    named = [record.entry.chain, body.get("connection"), body.get("link"), intended]
+    return any(isinstance(one, str) and fold_case(one) == key for one in named)
+
+
+async def show(common: Common, *, wanted: RecordArgument) -> Answer:
+    """Show a decision's records whole: what it was made from, what was intended, what came of it."""
+    async with open_ledger(common.environ) as ledger:
+        records = [record async for record in _records(ledger) if _is_named(record, _id(wanted))]
+    if not records:
+        raise ConfigError([f"the ledger has no record of {wanted!r}: linkguard ledger list"])
+    document = LedgerShowDocument(records=tuple(record.as_json() for record in sorted(records, key=lambda one: one.entry.at)))
+    return Answer(document, partial(show_text, document))
+
+
+async def verify(common: Common) -> Answer:
+    """Check every chain: whether a record was changed, is missing, or out of order."""
+    faults: list[FaultItem] = []
+    count = 0
+    async with open_ledger(common.environ) as ledger:
+        chains = await ledger.chains()
+        for chain in chains:
+            check = ChainCheck(chain)
+            try:
+                async for record in ledger.records(chain):
+                    count += 1
+                    faults += (
+                        FaultItem(chain=one.chain, sequence=one.sequence, message=one.message) for one in check.see(record)
+                    )
+                ends = check.end(await ledger.head(chain))
+                faults += (FaultItem(chain=one.chain, sequence=one.sequence, message=one.message) for one in ends)
+            except LedgerBrokenError as error:
+                faults.append(FaultItem(chain=chain, sequence=check.last.sequence + 1, message=f"it cannot be read: {error}"))
+    document = VerifyDocument(ok=not faults, chains=len(chains), records=count, faults=tuple(faults))
+    return Answer(document, partial(verify_text, document), ExitCode.ATTENTION if faults else ExitCode.OK)
+
+
+async def export(common: Common) -> Written:
+    """Write every record whole as JSON, one a line, in each chain's order; whatever the format."""
+    async with open_ledger(common.environ) as ledger:
+        if common.output is None:
+            await _export(ledger, say)
+        else:
+            with open_output(common.output) as file:
+                await _export(ledger, file.write)
+    return Written()
+
+
+async def _export(ledger: Ledger, write: Callable[[str], object]) -> None:
+    async for record in _records(ledger):
+        write(canonical(record.as_json()) + "\n")
+
+
+async def replay_records(common: Common, *, wanted: MaybeRecordArgument = None, allowlist: AllowlistOption = None) -> Answer:
+    """Derive recorded decisions again, from their records alone, and say which come out differently."""
+    named = _id(wanted) if wanted is not None else ""
+    rules = await _read_allowlist(allowlist) if allowlist is not None else None
+    async with open_ledger(common.environ) as ledger:
+        replayed = [_replayed(record, rules) async for record in _records(ledger) if _is_named(record, named)]
+    decisions = tuple(item for item in replayed if item is not None)
+    if named and not decisions:
+        raise ConfigError([f"the ledger has no decision {wanted!r}: linkguard ledger list"])
+    same = all(item.same for item in decisions)
+    document = ReplayDocument(same=same, allowlist=str(allowlist) if allowlist else None, decisions=decisions)
+    return Answer(document, partial(replay_text, document), ExitCode.OK if same else ExitCode.ATTENTION)
+
+
+async def _read_allowlist(path: Path) -> Allowlist:
+    document = await allowlist_file(path).read()
+    return parse_allowlist(document.text, document.source)
+
+
+def _replayed(record: Record, rules: Allowlist | None) -> ReplayItem | None:
+    replayed = replay(record, rules)
+    if replayed is None:
+        return None
+    body = record.entry.body
+    about = body.get("connection") or body.get("link") or ""
+    return ReplayItem(
+        chain=record.entry.chain,
+        record=record.entry.id,
+        at=record.entry.at,
+        about=about if isinstance(about, str) else "",
+        recorded=replayed.recorded,
+        derived=replayed.derived,
+        same=replayed.same,
+    )
+
+
+async def _records(ledger: Ledger) -> AsyncIterator[Record]:
+    for chain in await ledger.chains():
+        async for record in ledger.records(chain):
+            yield record
+
+
+def _id(wanted: str) -> str:
+    folded = wanted.strip().lower()
+    if len(folded) < _SHORTEST_ID or not all(character in "0123456789abcdef" for character in folded):
+        raise ConfigError([f"{wanted!r} is not the id of a decision or a record: give its first {_SHORTEST_ID} digits or more"])
+    return folded
+
+
+def _is_named(record: Record, start: str) -> bool:
+    """Whether the record's id, or that of the decision it belongs to, begins so."""
+    decision = record.entry.body.get("decision")
+    return record.entry.id.startswith(start) or (isinstance(decision, str) and decision.startswith(start))
