@@ -19,10 +19,9 @@ from shared.core.arm_id import ArmId
 from shared.core.ledger import verify_chain
 from shared.local_azure import LOCAL_TOKEN, SUBSCRIPTION, Knobs, LocalAzure
 from shared.services.wait import sweep_until_done
+from collections.abc import Callable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from shared.ports import Ledger
     from shared.services.results import DecisionReport, SweepResult, TargetResult
 

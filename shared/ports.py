@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
+from datetime import datetime
+from shared.core.ledger import Json
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
-    from datetime import datetime
 
     from shared.core.arm_id import ArmId
-    from shared.core.ledger import Head, Json, Record, RecordKind
+    from shared.core.ledger import Head, Record, RecordKind
     from shared.core.model import Connection, SignalR, Site, Target
 
 
@@ -120,9 +121,7 @@ class Ledger(Protocol):
         """
         ...
 
-    def records(
-        self, chain: str, *, kinds: Sequence[RecordKind] = (), with_inputs: bool = True
-    ) -> AsyncIterator[Record]:
+    def records(self, chain: str, *, kinds: Sequence[RecordKind] = (), with_inputs: bool = True) -> AsyncIterator[Record]:
         """A chain's records in order, of the ``kinds`` named or all; without inputs where they are not asked for."""
         ...
 

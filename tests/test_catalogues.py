@@ -21,7 +21,7 @@ def test_every_reason_is_listed_under_its_kind() -> None:
     assert codes_under("Holds") == {code.value for code in HOLDS}
     assert codes_under("Waits") == {code.value for code in WAITS}
     assert codes_under("Marks") == {code.value for code in MARKS}
-    assert HOLDS | WAITS | MARKS == set(Code)
+    assert set(Code) == HOLDS | WAITS | MARKS
 
 
 def test_every_finding_has_a_section() -> None:

@@ -26,9 +26,9 @@ from shared.core.model import (
     Target,
 )
 from shared.ports import CallCount, Reading
+from datetime import datetime
 
 if TYPE_CHECKING:
-    from datetime import datetime
 
     from shared.core.errors import AzureError
     from shared.ports import Clock
