@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -19,7 +20,6 @@ from shared.core.arm_id import ArmId
 from shared.core.ledger import verify_chain
 from shared.local_azure import LOCAL_TOKEN, SUBSCRIPTION, Knobs, LocalAzure
 from shared.services.wait import sweep_until_done
-from collections.abc import Callable
 
 if TYPE_CHECKING:
     from shared.ports import Ledger

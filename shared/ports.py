@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol
 from datetime import datetime
+from typing import TYPE_CHECKING, Literal, Protocol
+
 from shared.core.ledger import Json
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from dataclasses import dataclass, replace
+from datetime import datetime
 from itertools import count
 from typing import TYPE_CHECKING, Literal
 
@@ -26,7 +27,6 @@ from shared.core.model import (
     Target,
 )
 from shared.ports import CallCount, Reading
-from datetime import datetime
 
 if TYPE_CHECKING:
 
