@@ -38,7 +38,7 @@ class ArmApi:
         if (verb, request.address.type) == ("get", OPERATION):
             return self._operation(request)
         handler = self._routes.get((verb, request.address.type))
-        if handler is None:
+        if handler is None or (request.address.is_list and verb != "list"):
             message = f"The requested resource does not support http method '{request.method}'."
             raise ArmError(HTTPStatus.METHOD_NOT_ALLOWED, "UnsupportedHttpMethod", message)
         return handler(request)

@@ -330,8 +330,14 @@ class World(Directory):
         tags: Mapping[str, str] | None = None,
         by: str = "requester",
     ) -> None:
-        """Create a SignalR service, or replace what a PUT replaces; ``properties`` as in its body."""
+        """Create a SignalR service, or replace what a PUT replaces; ``properties`` as in its body.
+
+        Raises:
+            ArmError: where the subscription does not exist.
+
+        """
         now = self.clock.now()
+        self.subscription(arm_id.subscription)
         known = self.home(arm_id).services.get(shelf_name(arm_id), now)
         mode, upstream, access = read_service_properties(properties or {})
         if known is None:
@@ -378,7 +384,7 @@ class World(Directory):
         """Create a site or a slot, or change its plan (where one is given) and its exposure.
 
         Raises:
-            ArmError: where the plan, or a slot's site, does not exist.
+            ArmError: where the subscription, the plan, or a slot's site does not exist.
 
         """
         now = self.clock.now()
@@ -386,10 +392,9 @@ class World(Directory):
         site = self.target(arm_id.parent(), now) if is_slot else None
         known = self.find_target(arm_id, now)
         if known is None:
+            self.subscription(arm_id.subscription)
             home = self.home(arm_id)
-            if plan is None and site is None:
-                raise bad_request(code="BadRequest", message="The parameter serverFarmId has an invalid value.")
-            found = site.plan if site else self.plan(plan or "", now)
+            found = site.plan if site else self._plan_for(plan, now)
             known = Target(
                 id=arm_id,
                 born=now,
@@ -401,7 +406,7 @@ class World(Directory):
             )
             (site.slots if site else home.sites).add(arm_id.name if site else shelf_name(arm_id), known)
         else:
-            known.plan = self.plan(plan, now) if plan and not site else known.plan
+            known.plan = self._plan_for(plan, now) if plan and not site else known.plan
             known.public_network_access = public_network_access
         self._emit(known.id, "write", "PUT", by, now)
 
@@ -484,6 +489,12 @@ class World(Directory):
 
     def _now(self, ago: float) -> datetime:
         return self.clock.now() - timedelta(seconds=ago)
+
+    def _plan_for(self, plan: str | None, when: datetime) -> Plan:
+        try:
+            return self.plan(plan or "", when)
+        except ValueError:
+            raise bad_request(code="BadRequest", message="The parameter serverFarmId has an invalid value.") from None
 
     def _reached(self, resource: str, group_id: str, when: datetime) -> Target | bool:
         """The target that a link leads to; True where that is no site and none of this world's, False where it fails."""

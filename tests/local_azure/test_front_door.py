@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from email.utils import parsedate_to_datetime
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from shared.local_azure import Knobs
+from shared.local_azure import SUBSCRIPTION, Knobs
 from tests.local_azure.door import Door
 
 CONNECTION_WRITE = "Microsoft.Web/sites/privateEndpointConnections/write"
@@ -52,9 +55,54 @@ def test_what_is_not_served_is_not_found(path: str) -> None:
 
 
 def test_a_method_that_is_not_served_is_refused() -> None:
-    """405."""
+    """405; a list is only ever read."""
     door = Door()
     assert door.code("PATCH", door.site) == (405, "UnsupportedHttpMethod")
+    assert door.code("PUT", f"{door.service}/sharedPrivateLinkResources") == (405, "UnsupportedHttpMethod")
+
+
+_WORDS = st.sampled_from(
+    [
+        *("subscriptions", SUBSCRIPTION, "resourceGroups", "contoso", "providers", "Microsoft.Web", "microsoft.signalrservice"),
+        *("sites", "contoso-func", "slots", "privateEndpointConnections", "pe", "signalR", "contoso-signalr"),
+        *("sharedPrivateLinkResources", "serverfarms", "locations", "operationResults", "", "..", "\N{KELVIN SIGN}", "%2F"),
+    ]
+)
+_PATHS = st.one_of(
+    st.lists(_WORDS, max_size=12).map(lambda words: "/" + "/".join(words)),
+    st.tuples(
+        st.sampled_from(["Microsoft.Web/sites/contoso-func", "Microsoft.SignalRService/SignalR/contoso-signalr"]),
+        st.lists(_WORDS, max_size=5),
+    ).map(lambda parts: "/".join([f"/subscriptions/{SUBSCRIPTION}/resourceGroups/contoso/providers", parts[0], *parts[1]])),
+)
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(
+            st.sampled_from(
+                ["properties", "privateLinkServiceConnectionState", "status", "groupId", "privateLinkResourceId", "sku"]
+            ),
+            inner,
+            max_size=3,
+        )
+    ),
+    max_leaves=5,
+)
+
+
+@given(
+    asked=st.lists(st.tuples(st.sampled_from(["GET", "PUT", "DELETE", "POST"]), _PATHS, _JSON), max_size=8),
+    skip_token=st.text(max_size=5),
+)
+def test_whatever_is_asked_is_answered(asked: list[tuple[str, str, object]], skip_token: str) -> None:
+    """In JSON, or without a body; an error has ARM's shape. Nothing that is asked breaks the server."""
+    door = Door()
+    for method, path, body in asked:
+        answer = door.ask(method, path, body, query={"api-version": "2025-05-01", "$skipToken": skip_token})
+        told = json.loads(answer.body or b"null")
+        assert 200 <= answer.status < 500
+        assert answer.status < 400 or set(told["error"]) >= {"code", "message"}
 
 
 @pytest.mark.parametrize(
