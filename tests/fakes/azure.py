@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from dataclasses import dataclass, replace
 from datetime import datetime
+from datetime import datetime
 from itertools import count
 from typing import TYPE_CHECKING, Literal
 
