@@ -45,7 +45,7 @@ def decide(evidence: Evidence) -> Verdict:
     """The verdict that follows from ``evidence``, and from nothing else.
 
     Raises:
-        ValueError: where a connection would be approved although the target itself was not read.
+        ValueError: where the evidence lacks what any approval needs: a connection, a rule, the target's own answer.
 
     """
     connection = evidence.connection
@@ -66,8 +66,8 @@ def decide(evidence: Evidence) -> Verdict:
         return Hold(reasons=holds)
     if found:
         return Wait(until=None, reasons=found)
-    if rule is None or evidence.site is None:
-        message = "a pending connection cannot be judged without a governing rule and the target's own answer"
+    if rule is None or evidence.site is None or connection is None:
+        message = "nothing is approved without a connection, a governing rule and the target's own answer"
         raise ValueError(message)
     return _settle(evidence, rule)
 

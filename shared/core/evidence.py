@@ -21,7 +21,7 @@ from shared.core.model import Connection, ConnectionStatus, Link, LinkStatus, Si
 from shared.core.observation import Incarnation, Observation
 from shared.core.request_message import ExpiredSignature, MissingSignature, PublicKey, ValidSignature, WrongSignature, verify
 from shared.core.verdict import Mode
-from shared.core.wire import to_json
+from shared.core.wire import to_identity, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -117,15 +117,20 @@ class Evidence:
     def pair(self) -> str:
         """Connection and link in this life: what settles together."""
         life = Incarnation.of(self.link) if self.link else None
-        return digest([self.connection.id.key if self.connection else None, to_json(life)])
+        return digest([self.connection.id.key if self.connection else None, to_identity(life)])
 
     def inputs(self) -> JsonObject:
         """Everything, as JSON."""
         return cast("JsonObject", to_json(self))
 
     def digest(self) -> str:
-        """The same for evidence that says the same: the clock, and the place of rules in their document, left out."""
-        inputs = self.inputs()
+        """The same for evidence that says the same.
+
+        Left out are the clock, the place of rules in their document, how Azure spells ids, and how an allowlist that
+        cannot be read fails to be: that may be told in other words each time.
+        """
+        inputs = cast("JsonObject", to_identity(self))
+        inputs["allowlist_problem"] = bool(self.allowlist_problem)
         for name in ("look_started", "clock", "settle_seconds", "settled_since", "allowlist_source", "allowlist_digest"):
             del inputs[name]
         for rule in cast("list[JsonObject]", inputs["rules"]):
@@ -201,7 +206,10 @@ class Correlation:
         return (
             link.status in {LinkStatus.PENDING, LinkStatus.UNKNOWN}
             and (self.allowlist is None or self.allowlist.knows_service(link.signalr))
-            and not any(self.could_be(connection, link) for connection in self.observation.connections)
+            and not any(
+                self.could_be(connection, link) and not self._explained_elsewhere(connection, Incarnation.of(link))[0]
+                for connection in self.observation.connections
+            )
         )
 
     # What fits
@@ -243,6 +251,15 @@ class Correlation:
                 return name_fits
             case _ as never:
                 assert_never(never)
+
+    def may_have_been(self, connection: Connection, link: Link) -> bool:
+        """Whether the link may have asked for the connection, whatever became of it.
+
+        By its name; and by its message, where it was seen Pending.
+        """
+        seen = self.memory.seen(connection.id)
+        asked = seen.requested_message if seen else None
+        return self.name_fits(connection, link) and asked in {None, link.request_message}
 
     # Who else
 

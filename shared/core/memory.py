@@ -42,7 +42,9 @@ class SeenLink:
 
     incarnation: Incarnation
     absent_at: datetime | None
-    """The latest time at which a look did not find it, None where every look did."""
+    """As of when the last look before it was first seen did not find it, None where there was no look before."""
+    gone_since: datetime | None = None
+    """When it was first missing, None where it is there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,24 +134,44 @@ def remember(memory: Memory, observation: Observation) -> Memory:
         for id_, seen in before.items()
         if id_ not in present and (seen.gone_since is None or now - seen.gone_since <= GRACE)
     )
-    links = tuple(_see_link(memory, link) for link in observation.links)
     return replace(
         memory,
         observed_at=now,
         links_read_at=observation.links_started,
         read_at={service.key: at for service, at in observation.read_at.items()},
         connections=here + gone,
-        links=links,
+        links=_see_links(memory, observation),
     )
+
+
+def _see_links(memory: Memory, observation: Observation) -> tuple[SeenLink, ...]:
+    """The links that are there, and those that were within the hour.
+
+    A list may be a stale one that misses a link. Where Azure says when a link was made, finding the same life again does not
+    mean that it began after its connection was seen.
+    """
+    now = observation.connections_finished
+    here = tuple(_see_link(memory, link) for link in observation.links)
+    lives = {seen.incarnation for seen in here}
+    gone = tuple(
+        replace(seen, gone_since=seen.gone_since or now)
+        for seen in memory.links
+        if seen.incarnation not in lives
+        and seen.incarnation.created_at is not None
+        and (seen.gone_since is None or now - seen.gone_since <= GRACE)
+    )
+    return here + gone
 
 
 def _see_link(memory: Memory, link: Link) -> SeenLink:
     life = Incarnation.of(link)
-    before = next((seen for seen in memory.links if seen.incarnation.may_be(life)), None)
+    same = (seen for seen in memory.links if seen.incarnation == life and life.created_at is not None)
+    perhaps = (seen for seen in memory.links if seen.incarnation.may_be(life) and seen.gone_since is None)
+    before = next(same, None) or next(perhaps, None)
     if before is None:
         return SeenLink(incarnation=life, absent_at=memory.last_read(link.signalr))
     # A list may leave out when the link was made; what was known stays known.
-    return before if life.created_at is None else replace(before, incarnation=life)
+    return replace(before, incarnation=before.incarnation if life.created_at is None else life, gone_since=None)
 
 
 def _see(before: SeenConnection | None, connection: Connection, now: datetime) -> SeenConnection:

@@ -5,7 +5,8 @@ Reading back is strict: an unknown key, a missing key or another type is an erro
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from dataclasses import replace
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from functools import cache, partial
 from operator import is_
@@ -13,11 +14,12 @@ from typing import TYPE_CHECKING, cast
 
 from cattrs import Converter
 from cattrs.errors import BaseValidationError
+from cattrs.gen import make_dict_unstructure_fn
 
 from shared.core.allowlist import IdPattern
-from shared.core.arm_id import ArmId
+from shared.core.arm_id import ArmId, fold_case
 from shared.core.errors import InvalidIdError, LedgerBrokenError
-from shared.core.model import Target
+from shared.core.model import Connection, Link, Target
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 @cache
 def _converter() -> Converter:
+    """To JSON and back, nothing lost."""
     converter = Converter(forbid_extra_keys=True, prefer_attrib_converters=True)
     converter.register_unstructure_hook(ArmId, str)
     converter.register_structure_hook(ArmId, lambda value, _: ArmId.parse(_as(str, value)))
@@ -35,8 +38,10 @@ def _converter() -> Converter:
     converter.register_unstructure_hook(IdPattern, str)
     converter.register_structure_hook(IdPattern, lambda value, _: IdPattern(ArmId.parse(_as(str, value))))
     converter.register_unstructure_hook(datetime, datetime.isoformat)
-    converter.register_structure_hook(datetime, lambda value, _: datetime.fromisoformat(_as(str, value)))
-    converter.register_structure_hook(float, lambda value, _: float(value))
+    converter.register_structure_hook(datetime, lambda value, _: _moment(_as(str, value)))
+    converter.register_unstructure_hook(timedelta, timedelta.total_seconds)
+    converter.register_structure_hook(timedelta, lambda value, _: timedelta(seconds=_number(value)))
+    converter.register_structure_hook(float, lambda value, _: _number(value))
     converter.register_unstructure_hook(date, date.isoformat)
     converter.register_structure_hook(date, lambda value, _: date.fromisoformat(_as(str, value)))
     for kind in (str, int, bool):
@@ -44,6 +49,39 @@ def _converter() -> Converter:
         converter.register_structure_hook_func(partial(is_, kind), _exactly(kind))
     converter.register_unstructure_hook(StrEnum, lambda member: member.value)
     return converter
+
+
+@cache
+def _folding_converter() -> Converter:
+    """To JSON that is the same whatever case Azure spells ids and states in; never back."""
+    converter = _converter().copy()
+    converter.register_unstructure_hook(ArmId, lambda id_: id_.key)
+    converter.register_unstructure_hook(Target, lambda target: target.id.key)
+    link, connection = make_dict_unstructure_fn(Link, converter), make_dict_unstructure_fn(Connection, converter)
+    converter.register_unstructure_hook(
+        Link,
+        lambda one: link(replace(one, resource_id=fold_case(one.resource_id), group_id=fold_case(one.group_id))),
+    )
+    converter.register_unstructure_hook(
+        Connection,
+        lambda one: connection(replace(one, endpoint_id=fold_case(one.endpoint_id), status_text=fold_case(one.status_text))),
+    )
+    return converter
+
+
+def _number(value: object) -> float:
+    if type(value) not in {int, float}:
+        message = f"a number expected, {type(value).__name__} found"
+        raise TypeError(message)
+    return float(cast("float", value))
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    if moment.utcoffset() is None:
+        message = "a time without its offset from UTC"
+        raise ValueError(message)
+    return moment
 
 
 def _as[T](kind: type[T], value: object) -> T:
@@ -62,6 +100,11 @@ def to_json(value: object) -> Json:
     return cast("Json", _converter().unstructure(value))
 
 
+def to_identity(value: object) -> Json:
+    """The JSON of a core value as far as it tells one thing from another: Azure spells the same id in many ways."""
+    return cast("Json", _folding_converter().unstructure(value))
+
+
 def from_json[T](kind: type[T], value: Json) -> T:
     """The core value of type ``kind`` that ``value`` is the JSON of.
 
@@ -71,6 +114,6 @@ def from_json[T](kind: type[T], value: Json) -> T:
     """
     try:
         return _converter().structure(value, kind)
-    except (BaseValidationError, InvalidIdError, ValueError, TypeError, KeyError) as error:
+    except (BaseValidationError, InvalidIdError, ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
         message = f"this is not the JSON of a {kind.__name__}: {type(error).__name__}"
         raise LedgerBrokenError(message) from error
