@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from dataclasses import dataclass, replace
 from datetime import datetime
-from datetime import datetime
 from itertools import count
 from typing import TYPE_CHECKING, Literal
 
@@ -30,7 +29,6 @@ from shared.core.model import (
 from shared.ports import CallCount, Reading
 
 if TYPE_CHECKING:
-
     from shared.core.errors import AzureError
     from shared.ports import Clock
 
