@@ -156,6 +156,24 @@ def judge(intent: Intent, situation: Situation, looks: Looks, timing: Timing) ->
             return _unconfirmed(intent, situation, looks, timing)
 
 
+def judge_rejection(intent: Intent, situation: Situation, looks: Looks, timing: Timing) -> Ended | None:
+    """What has become of an open rejection by a person; None while nobody knows."""
+    connection = situation.connection
+    if connection is None:
+        return Ended(outcome=Outcome.CONFIRMED, why="the connection is gone") if looks.gone >= ENOUGH_LOOKS else None
+    match connection.status:
+        case ConnectionStatus.REJECTED | ConnectionStatus.DISCONNECTED:
+            return Ended(outcome=Outcome.CONFIRMED, why=f"the connection is {connection.status.value}")
+        case ConnectionStatus.PENDING | ConnectionStatus.APPROVED:
+            waited = situation.clock - intent.sent_at
+            if waited < timing.unwritten_after or max(looks.pending, looks.approved) < ENOUGH_LOOKS:
+                return None
+            why = f"the connection is still {connection.status.value}: the rejection was not written"
+            return Ended(outcome=Outcome.ABANDONED, why=why)
+        case _:
+            return None
+
+
 def _approved(intent: Intent, situation: Situation) -> Ended | None:
     """How an approval has ended whose connection is Approved; None where the link does not say so yet."""
     if situation.made_anew:

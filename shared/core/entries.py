@@ -119,14 +119,13 @@ def decision_entry(decision: Decision, at: datetime) -> Entry:
 def approval_intent(decision: Decision, connection: ArmId, at: datetime) -> tuple[Intent, Entry]:
     """The intent to approve, before the write."""
     evidence = decision.evidence
-    signed = any(rule.signed for rule in evidence.rules if rule.id == decision.rule)
     intent = Intent(
         decision=decision.id,
         action=Action.APPROVE,
         connection=connection,
         incarnation=Incarnation.of(evidence.link) if evidence.link else None,
         rule=decision.rule,
-        signature=evidence.signature.fingerprint if signed else "",
+        signature=evidence.signature.fingerprint,
         by_person=False,
         at=at,
     )
@@ -184,7 +183,7 @@ def person_intent(decision: Decision, action: Action, human_record: str, at: dat
         connection=connection.id,
         incarnation=Incarnation.of(evidence.link) if evidence.link and evidence.link_fits else None,
         rule="",
-        signature="",
+        signature=evidence.signature.fingerprint if evidence.link_fits else "",
         by_person=True,
         at=at,
     )

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final, assert_never
 
 from shared.core.arm_id import ArmId, fold_case
+from shared.core.errors import LedgerBrokenError
 from shared.core.ledger import RecordKind
 from shared.core.observation import Incarnation
 from shared.core.wire import from_json
@@ -73,7 +74,7 @@ class Intent:
     """The link's life that it was for; None where a person named a connection that fits no link."""
     rule: str
     signature: str
-    """The fingerprint of the link's signed request message; "" where the rule did not ask for one."""
+    """The fingerprint of the link's signed request message, which its confirmation spends; "" where it has none."""
     by_person: bool
     at: datetime
     undoes: str = ""
@@ -120,7 +121,10 @@ class History:
     rejected_connections: dict[ArmId, str] = field(default_factory=dict)
     """By connection: the record of a person's rejection."""
     adopted: dict[ArmId, Incarnation | None] = field(default_factory=dict)
-    """Connections that a person approved or took over as they were, and the link's life that this was for."""
+    """Connections that a person approved or took over as they were, and the link's life that this was for.
+
+    None where that is not known: it could be none, or more than one. Such a connection explains no other link's.
+    """
 
     def approvals(self) -> tuple[Intent, ...]:
         """Every approval that was announced, oldest first."""
@@ -165,32 +169,45 @@ def subject(connection: ArmId | None, link: ArmId | None) -> str:
 
 
 def read_history(records: Iterable[Record]) -> History:
-    """Fold a chain's records, in order, into what they say."""
+    """Fold a chain's records, in order, into what they say.
+
+    Raises:
+        LedgerBrokenError: where a record is not one that this program can have written there.
+
+    """
     history = History()
     for record in records:
-        body = record.entry.body
-        match record.entry.kind:
-            case RecordKind.INTENT:
-                intent = from_json(Intent, body["intent"])
-                history.intents[intent.decision] = intent
-                if intent.action is Action.APPROVE:
-                    _read_decision(history, record, is_intent=True)
-                elif intent.undoes and intent.incarnation:
-                    # From the intent on, not from its outcome: a crash in between must not free the link.
-                    history.quarantines[intent.incarnation] = intent.undoes
-            case RecordKind.HOLD:
-                _read_decision(history, record, is_intent=False)
-            case RecordKind.OUTCOME:
-                decision = str(body["decision"])
-                intent = history.intents[decision]
-                history.intents[decision] = replace(intent, outcome=Outcome(str(body["outcome"])), outcome_at=record.entry.at)
-            case RecordKind.HUMAN:
-                _read_human(history, record.entry.id, body)
-            case RecordKind.DRIFT | RecordKind.TRAFFIC | RecordKind.ALERT:
-                pass
-            case _ as never:
-                assert_never(never)
+        try:
+            _read_record(history, record)
+        except (KeyError, ValueError) as error:
+            message = f"record {record.sequence} of {record.entry.chain} cannot be read: {type(error).__name__}"
+            raise LedgerBrokenError(message) from error
     return history
+
+
+def _read_record(history: History, record: Record) -> None:
+    body = record.entry.body
+    match record.entry.kind:
+        case RecordKind.INTENT:
+            intent = from_json(Intent, body["intent"])
+            history.intents[intent.decision] = intent
+            if intent.action is Action.APPROVE:
+                _read_decision(history, record, is_intent=True)
+            elif intent.undoes and intent.incarnation:
+                # From the intent on, not from its outcome: a crash in between must not free the link.
+                history.quarantines[intent.incarnation] = intent.undoes
+        case RecordKind.HOLD:
+            _read_decision(history, record, is_intent=False)
+        case RecordKind.OUTCOME:
+            decision = str(body["decision"])
+            intent = history.intents[decision]
+            history.intents[decision] = replace(intent, outcome=Outcome(str(body["outcome"])), outcome_at=record.entry.at)
+        case RecordKind.HUMAN:
+            _read_human(history, record.entry.id, body)
+        case RecordKind.DRIFT | RecordKind.TRAFFIC | RecordKind.ALERT:
+            pass
+        case _ as never:
+            assert_never(never)
 
 
 def _read_decision(history: History, record: Record, *, is_intent: bool) -> None:
@@ -230,10 +247,14 @@ def _read_human(history: History, record_id: str, body: JsonObject) -> None:
             history.rejected_connections.pop(human.connection, None)
             for name in names:
                 history.rejections.pop(name, None)
-            for life in human.links:
-                history.quarantines.pop(life, None)
-            history.adopted[human.connection] = human.links[0] if human.links else None
+            for life in [one for one in history.quarantines if any(one.may_be(other) for other in human.links)]:
+                del history.quarantines[life]
+            history.adopted[human.connection] = _only(human.links)
         case HumanDecision.ADOPT:
-            history.adopted[human.connection] = human.links[0] if human.links else None
+            history.adopted[human.connection] = _only(human.links)
         case _ as never:
             assert_never(never)
+
+
+def _only(lives: tuple[Incarnation, ...]) -> Incarnation | None:
+    return lives[0] if len(lives) == 1 else None

@@ -46,7 +46,7 @@ class Limit:
 
 
 async def reserve(state: StateStore, budget: str, limit: Limit, decision: str, target: Target, now: datetime) -> datetime | None:  # noqa: PLR0913, PLR0917  what is reserved, where, for whom and when
-    """Reserve a slot for a decision, once however often it is asked for.
+    """Reserve a slot for a decision: one, however often it is asked for, and for an hour from the last time.
 
     Returns None where it is reserved, else the time at which a slot becomes free.
 
@@ -57,16 +57,14 @@ async def reserve(state: StateStore, budget: str, limit: Limit, decision: str, t
     mine = Slot(decision=decision[:16], target=digest(target.id.key)[:16], at=now)
     for _ in range(_TRIES):
         kept = await fetch(state, BUDGETS, budget, Slots, Slots())
-        taken = tuple(slot for slot in kept.value.taken if now - slot.at < HOUR)
-        if any(slot.decision == mine.decision for slot in taken):
-            return None
-        here = [slot for slot in taken if slot.target == mine.target]
+        others = tuple(slot for slot in kept.value.taken if now - slot.at < HOUR and slot.decision != mine.decision)
+        here = [slot for slot in others if slot.target == mine.target]
         if len(here) >= limit.each_target:
-            return _free_at(here, limit.each_target)
-        if len(taken) >= limit.overall:
-            return _free_at(list(taken), limit.overall)
+            return _free_at(here, limit.each_target, now)
+        if len(others) >= limit.overall:
+            return _free_at(list(others), limit.overall, now)
         try:
-            await keep(state, BUDGETS, budget, kept, Slots(taken=(*taken, mine)))
+            await keep(state, BUDGETS, budget, kept, Slots(taken=(*others, mine)))
         except StoreConflictError:
             continue
         return None
@@ -74,6 +72,7 @@ async def reserve(state: StateStore, budget: str, limit: Limit, decision: str, t
     raise StoreConflictError(message)
 
 
-def _free_at(slots: list[Slot], limit: int) -> datetime:
+def _free_at(slots: list[Slot], limit: int, now: datetime) -> datetime:
+    """When so many slots have become free again that one is left; an hour from now, for another look, where there is none."""
     times = sorted(slot.at for slot in slots)
-    return times[len(times) - limit] + HOUR
+    return (times[len(times) - limit] if limit else now) + HOUR
