@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from shared.local_azure.world import SUBSCRIPTION
+from shared.local_azure.building import SUBSCRIPTION
 
 if TYPE_CHECKING:
     from collections.abc import Callable

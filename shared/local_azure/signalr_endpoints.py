@@ -58,11 +58,15 @@ class SignalREndpoints(Endpoints):
         body = request.json()
         sku = body.get("sku")
         properties = body.get("properties")
+        properties = properties if isinstance(properties, dict) else {}
+        upstream = properties.get("upstream")
         self.world.put_signalr(
             arm_id,
             location=optional_text(body, "location") or "eastus",
             tier=_tier(sku) if isinstance(sku, dict) else "Standard",
-            properties=properties if isinstance(properties, dict) else {},
+            mode=_mode(properties),
+            upstream=_objects(upstream.get("templates") if isinstance(upstream, dict) else None),
+            public_network_access=optional_text(properties, "publicNetworkAccess") or "Enabled",
             tags=_tags(body),
             by=request.caller,
         )
@@ -133,3 +137,12 @@ def _tier(sku: JsonObject) -> str:
 def _tags(body: JsonObject) -> dict[str, str]:
     tags = member(body, "tags") if body.get("tags") else {}
     return {name: str(value) for name, value in tags.items()}
+
+
+def _mode(properties: JsonObject) -> str:
+    flags = {fold(str(item.get("flag"))): str(item.get("value")) for item in _objects(properties.get("features"))}
+    return flags.get("servicemode", "Default")
+
+
+def _objects(value: object) -> list[JsonObject]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []

@@ -8,18 +8,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from random import Random
 from typing import TYPE_CHECKING, Final
-from uuid import UUID
 
 from shared.local_azure import lifecycle
 from shared.local_azure.arm_error import bad_request
+from shared.local_azure.building import Building
 from shared.local_azure.clock import RunningClock, after
-from shared.local_azure.directory import Directory, shelf_name
+from shared.local_azure.directory import shelf_name
 from shared.local_azure.events import Event, operation_name
 from shared.local_azure.ids import PLAN, SITE, SLOT, ResourceId, fold
 from shared.local_azure.knobs import Knobs
-from shared.local_azure.resources import Connection, Link, Plan, Service, Subscription, Target
+from shared.local_azure.resources import Connection, Link, Plan, Service, Target
 from shared.local_azure.timeline import Timeline
 
 if TYPE_CHECKING:
@@ -28,15 +27,8 @@ if TYPE_CHECKING:
     from shared.local_azure.clock import TimeSource
     from shared.local_azure.resources import JsonObject
 
-SUBSCRIPTION: Final = "00000000-0000-0000-0000-0000000000a1"
-"""The subscription of a new world."""
 STRANGERS_SUBSCRIPTION: Final = "bad00000-0000-0000-0000-00000000beef"
 """Where strangers' endpoints live unless said otherwise."""
-GROUP: Final = "contoso"
-
-_SIGNALR_PROVIDER: Final = "Microsoft.SignalRService"
-_WEB_PROVIDER: Final = "Microsoft.Web"
-_LONG_AGO: Final = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,120 +47,18 @@ class Decision:
     """The link that the connection truly belongs to; None for a stranger's. What no reader of ARM can see."""
 
 
-class World(Directory):
+class World(Building):
     """What exists and what is true."""
 
     def __init__(self, *, clock: TimeSource | None = None, knobs: Knobs | None = None, seed: int = 0) -> None:
-        super().__init__(clock or RunningClock())
+        super().__init__(clock or RunningClock(), seed)
         self.knobs = knobs or Knobs()
         self.decisions: list[Decision] = []
         """Every approval and rejection taken, in order."""
         self.events: list[Event] = []
         """Every event, in the order of the writes; one may be due only later (``Event.at``)."""
         self._owners: dict[str, str | None] = {}
-        self._random = Random(seed)
         self._addresses = 3
-        self._begins = self.clock.now() - _LONG_AGO
-        self.add_subscription(SUBSCRIPTION)
-
-    # Building: what was there before anybody looked
-
-    def add_subscription(self, subscription: str | None = None) -> str:
-        """A subscription, new or there already; returns its id."""
-        subscription = subscription or self.new_guid()
-        self.subscriptions.setdefault(fold(subscription), Subscription(id=subscription))
-        return subscription
-
-    def add_signalr(  # noqa: PLR0913  the facts of a service
-        self,
-        name: str = "contoso-signalr",
-        *,
-        group: str = GROUP,
-        subscription: str = SUBSCRIPTION,
-        tier: str = "Standard",
-        mode: str = "Serverless",
-        upstream: Iterable[str | JsonObject] = (),
-        replicas: Iterable[str] = (),
-        location: str = "eastus",
-        tags: Mapping[str, str] | None = None,
-        public_network_access: str = "Enabled",
-    ) -> str:
-        """A SignalR service. ``upstream``: URL templates, or whole template objects. Returns its id."""
-        service = Service(
-            id=ResourceId(subscription, group, _SIGNALR_PROVIDER, (("SignalR", name),)),
-            born=self._begins,
-            location=location,
-            tier=tier,
-            mode=mode,
-            upstream=[upstream_template(item) for item in upstream],
-            replicas=tuple(replicas),
-            tags=dict(tags or {}),
-            public_network_access=public_network_access,
-            provisioning=Timeline(self._begins, lifecycle.SUCCEEDED),
-        )
-        self.home(service.id).services.add(shelf_name(service.id), service)
-        return str(service.id)
-
-    def add_plan(
-        self,
-        name: str,
-        *,
-        group: str = GROUP,
-        subscription: str = SUBSCRIPTION,
-        tier: str = "PremiumV3",
-        location: str = "East US",
-    ) -> str:
-        """An App Service plan. Returns its id."""
-        plan = Plan(
-            id=ResourceId(subscription, group, _WEB_PROVIDER, (("serverfarms", name),)),
-            born=self._begins,
-            location=location,
-            tier=tier,
-        )
-        self.home(plan.id).plans.add(shelf_name(plan.id), plan)
-        return str(plan.id)
-
-    def add_site(  # noqa: PLR0913  the facts of a site
-        self,
-        name: str = "contoso-func",
-        *,
-        group: str = GROUP,
-        subscription: str = SUBSCRIPTION,
-        tier: str = "PremiumV3",
-        plan: str | None = None,
-        public_network_access: str | None = None,
-        kind: str = "functionapp",
-        location: str = "East US",
-        tags: Mapping[str, str] | None = None,
-    ) -> str:
-        """A site, on ``plan`` or on a plan of its own of ``tier``. Returns its id."""
-        plan = plan or self.add_plan(f"{name}-plan", group=group, subscription=subscription, tier=tier, location=location)
-        site = Target(
-            id=ResourceId(subscription, group, _WEB_PROVIDER, (("sites", name),)),
-            born=self._begins,
-            plan=self.plan(plan),
-            location=location,
-            kind=kind,
-            public_network_access=public_network_access,
-            tags=dict(tags or {}),
-        )
-        self.home(site.id).sites.add(shelf_name(site.id), site)
-        return str(site.id)
-
-    def add_slot(self, site: str, name: str = "staging", *, public_network_access: str | None = None) -> str:
-        """A deployment slot of ``site``. Returns its id."""
-        parent = self.target(site)
-        slot = Target(
-            id=parent.id.child("slots", name),
-            born=self._begins,
-            plan=parent.plan,
-            location=parent.location,
-            kind=parent.kind,
-            public_network_access=public_network_access,
-            tags={},
-        )
-        parent.slots.add(name, slot)
-        return str(slot.id)
 
     # Acting: what people and services do. ``ago``: it was done so many seconds before now.
 
@@ -326,11 +216,13 @@ class World(Directory):
         *,
         location: str = "eastus",
         tier: str = "Standard",
-        properties: JsonObject | None = None,
+        mode: str = "Default",
+        upstream: Iterable[JsonObject] = (),
         tags: Mapping[str, str] | None = None,
+        public_network_access: str = "Enabled",
         by: str = "requester",
     ) -> None:
-        """Create a SignalR service, or replace what a PUT replaces; ``properties`` as in its body.
+        """Create a SignalR service, or replace what a PUT replaces.
 
         Raises:
             ArmError: where the subscription does not exist.
@@ -338,28 +230,26 @@ class World(Directory):
         """
         now = self.clock.now()
         self.subscription(arm_id.subscription)
-        known = self.home(arm_id).services.get(shelf_name(arm_id), now)
-        mode, upstream, access = read_service_properties(properties or {})
-        if known is None:
-            known = Service(
+        services = self.home(arm_id).services
+        service = services.get(shelf_name(arm_id), now)
+        if service is None:
+            service = Service(
                 id=arm_id,
                 born=now,
                 location=location,
                 tier=tier,
                 mode=mode,
-                upstream=upstream,
+                upstream=[],
                 replicas=(),
-                tags=dict(tags or {}),
-                public_network_access=access,
+                tags={},
+                public_network_access=public_network_access,
                 provisioning=Timeline(now, lifecycle.CREATING),
             )
-            self.home(arm_id).services.add(shelf_name(arm_id), known)
-        else:
-            known.tier, known.mode, known.upstream, known.tags = tier, mode, upstream, dict(tags or {})
-            known.public_network_access = access
-        done = after(now, self.knobs.service_provisioning)
-        known.provisioning.replan(now, (done, lifecycle.SUCCEEDED))
-        self._emit(known.id, "write", "PUT", by, now)
+            services.add(shelf_name(arm_id), service)
+        service.tier, service.mode, service.public_network_access = tier, mode, public_network_access
+        service.upstream, service.tags = list(upstream), dict(tags or {})
+        service.provisioning.replan(now, (after(now, self.knobs.service_provisioning), lifecycle.SUCCEEDED))
+        self._emit(service.id, "write", "PUT", by, now)
 
     def delete_signalr(self, service: str, *, by: str = "requester") -> None:
         """Delete a SignalR service with its links."""
@@ -481,10 +371,6 @@ class World(Directory):
         now = self.clock.now()
         return [event for event in self.events if event.at <= now]
 
-    def new_guid(self) -> str:
-        """A guid, the next of this world's own sequence."""
-        return str(UUID(int=self._random.getrandbits(128), version=4))
-
     # Inside
 
     def _now(self, ago: float) -> datetime:
@@ -559,23 +445,3 @@ class World(Directory):
                 caller=by,
             )
         )
-
-
-def upstream_template(item: str | JsonObject) -> JsonObject:
-    """An upstream template as SignalR shows it: a URL alone takes every hub, event and category."""
-    if isinstance(item, str):
-        return {"hubPattern": "*", "eventPattern": "*", "categoryPattern": "*", "urlTemplate": item, "auth": {"type": "None"}}
-    return item
-
-
-def read_service_properties(properties: JsonObject) -> tuple[str, list[JsonObject], str]:
-    """Mode, upstream templates and public network access of a PUT's ``properties``; what is missing or junk is the default."""
-    features = properties.get("features")
-    named = {fold(str(item.get("flag"))): str(item.get("value")) for item in _objects(features)}
-    upstream = properties.get("upstream")
-    templates = _objects(upstream.get("templates") if isinstance(upstream, dict) else None)
-    return named.get("servicemode", "Default"), templates, str(properties.get("publicNetworkAccess") or "Enabled")
-
-
-def _objects(value: object) -> list[JsonObject]:
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
