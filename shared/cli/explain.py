@@ -31,5 +31,5 @@ async def run(common: Common, *, subject: SubjectArgument) -> Answer:
     async with open_application(common.environ, read_only=True) as application:
         explanation = await explain(application.engine, named)
         document = explain_document(explanation, connection, application.settings.mode)
-    code = ExitCode.ATTENTION if needs_person(explanation.reports) or explanation.findings else ExitCode.OK
+    code = ExitCode.ATTENTION if needs_person(explanation.reports) or document.findings else ExitCode.OK
     return Answer(document, partial(explain_text, document), code)

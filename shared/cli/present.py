@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
 
 from shared.core.finding import FindingId
+from shared.core.reason import Code
 from shared.core.verdict import Mode
 from shared.report import comparison
 from shared.report.documents import (
@@ -58,21 +60,30 @@ def finding_item(finding: Finding) -> FindingItem:
 
 def sweep_document(result: SweepResult, mode: Mode) -> SweepDocument:
     """A sweep; ``mode`` is the configured one, which a dry run does not act by."""
+    items = map(decision_item, result.decisions)
+    if result.dry_run and mode is Mode.ENFORCE:
+        items = map(_without_observe_only, items)
     return SweepDocument(
         complete=result.complete,
         mode=mode,
         dry_run=result.dry_run,
         started=result.started,
         finished=result.finished,
-        decisions=tuple(map(decision_item, result.decisions)),
+        decisions=tuple(items),
         findings=tuple(map(finding_item, result.all_findings)),
     )
+
+
+def _without_observe_only(item: DecisionItem) -> DecisionItem:
+    """A dry run observes; but that is not why the connection is not approved yet."""
+    return replace(item, reasons=tuple(reason for reason in item.reasons if reason.code is not Code.OBSERVE_ONLY))
 
 
 def explain_document(explanation: Explanation, connection: ArmId | None, mode: Mode) -> ExplainDocument:
     """An explanation of a target, or of one of its connections."""
     allowlist = explanation.allowlist.allowlist
     pairs = zip(explanation.decisions, explanation.reports, strict=True)
+    findings = findings_about(explanation, connection)
     return ExplainDocument(
         target=explanation.target,
         connection=connection,
@@ -85,7 +96,17 @@ def explain_document(explanation: Explanation, connection: ArmId | None, mode: M
             problem=explanation.allowlist.problem,
         ),
         decisions=tuple(_explained(decision, report, mode) for decision, report in pairs),
-        findings=tuple(map(finding_item, explanation.findings)),
+        findings=tuple(map(finding_item, findings)),
+    )
+
+
+def findings_about(explanation: Explanation, connection: ArmId | None) -> tuple[Finding, ...]:
+    """The findings, without those that are about other connections than the named one."""
+    others = _OF_CONNECTIONS if connection is not None else frozenset()
+    return tuple(
+        finding
+        for finding in explanation.findings
+        if finding.id not in others or (connection is not None and finding.about == connection.key)
     )
 
 
@@ -111,7 +132,8 @@ def _explained(decision: Decision, report: DecisionReport, mode: Mode) -> Explai
     )
 
 
-_UNWRITTEN = frozenset({FindingId.WRITE_REFUSED, FindingId.TAKE_BACK_REFUSED})
+_OF_CONNECTIONS: Final = frozenset({FindingId.CONNECTION_HELD, FindingId.IMPOSTOR_SUSPECTED})
+_UNWRITTEN: Final = frozenset({FindingId.WRITE_REFUSED, FindingId.TAKE_BACK_REFUSED})
 
 
 def sweep_exit_code(result: SweepResult, *, timed_out: bool) -> ExitCode:

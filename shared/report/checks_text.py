@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from shared.report.escape import clean, shorten, value
-from shared.report.page import PLAIN, Page, Style
+from shared.report.page import PLAIN, Page, Style, count_of
 
 if TYPE_CHECKING:
     from shared.report.documents import AllowlistDocument, ConfigDocument, HandDocument, RequestDocument
@@ -22,9 +22,9 @@ def allowlist_text(document: AllowlistDocument, style: Style = PLAIN) -> str:
         page.line((f"{file}:{remark.line}: ", "bold"), f"{clean(remark.rule)}: {clean(remark.message)}")
     if document.valid:
         paused = ", PAUSED: nothing is approved" if document.paused else ""
-        page.line(f"{file}: ", ("valid", "green"), f", {_count(document.rules or 0, 'rule')}{paused}")
+        page.line(f"{file}: ", ("valid", "green"), f", {count_of(document.rules or 0, 'rule')}{paused}")
     else:
-        count = _count(len(document.problems), "problem")
+        count = count_of(len(document.problems), "problem")
         page.line(f"{file}: ", ("not valid", "bold red"), f", {count}; nothing is approved with it")
     return page.text
 
@@ -85,7 +85,3 @@ def request_text(document: RequestDocument, style: Style = PLAIN) -> str:
         page.line(("Make the link with it", "bold"))
         page.line((document.command, "cyan"), indent=2)
     return page.text
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"

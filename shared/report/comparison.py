@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def compare(decision: Decision) -> tuple[Comparison, ...]:
-    """Name, message, state, age, target and ids."""
+    """Name, message, state and age. The target is no row: only links that lead there are considered at all."""
     evidence = decision.evidence
     link, connection = evidence.link, evidence.connection
     older = Code.OLDER_THAN_LINK.value in decision.codes
@@ -38,19 +38,6 @@ def compare(decision: Decision) -> tuple[Comparison, ...]:
             connection=_time(evidence.first_seen) if connection else None,
             agrees=False if older else None,
             note="the connection is older than the link" if older else "",
-        ),
-        Comparison(
-            what="target",
-            link=f"{link.resource_id} ({link.group_id})" if link else None,
-            connection=f"{evidence.target} ({evidence.target.group_id})" if connection else None,
-            agrees=None,
-        ),
-        Comparison(what="endpoint", link=None, connection=connection.endpoint_id if connection else None, agrees=None),
-        Comparison(
-            what="id",
-            link=str(link.id) if link else None,
-            connection=str(connection.id) if connection else None,
-            agrees=None,
         ),
     )
 
@@ -92,19 +79,21 @@ def _message(evidence: Evidence) -> Comparison:
 
 def facts(evidence: Evidence) -> dict[str, str]:
     """What else speaks for or against it, by name; only what there is."""
-    said = {**_about_service_and_site(evidence), **_about_signature(evidence), **_about_past(evidence)}
+    said = {**_about_resources(evidence), **_about_signature(evidence), **_about_past(evidence)}
     return {name: text for name, text in said.items() if text}
 
 
-def _about_service_and_site(evidence: Evidence) -> dict[str, str]:
+def _about_resources(evidence: Evidence) -> dict[str, str]:
     site = evidence.site
-    exposure = site.public_network_access or "not set" if site else ""
-    approved = "another connection is Approved" if evidence.target_has_approved else "no connection is Approved yet"
+    exposure = site.public_network_access or "null" if site else ""
+    approved = "yes" if evidence.target_has_approved else "no"
     return {
+        "private endpoint": evidence.connection.endpoint_id if evidence.connection else "",
         "SignalR service": str(evidence.link.signalr) if evidence.link else "",
         "SignalR tier": evidence.tier,
         "site's plan tier": site.tier if site else "",
-        "publicNetworkAccess": f"{exposure}; {approved}" if site else "",
+        "publicNetworkAccess": exposure,
+        "approved already": approved,
     }
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from shared.core.finding import FindingId, Severity
 from shared.core.reason import MARKS
 from shared.core.verdict import Strength
 from shared.report.escape import clean, shell, value
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from shared.core.reason import Reason
     from shared.report.documents import DecisionItem, FindingItem
@@ -48,6 +49,10 @@ def headline(item: DecisionItem, *, dry_run: bool = False) -> tuple[str, str]:
     return by_both or _BY_VERDICT.get(item.verdict) or (clean(item.state or item.verdict), "")
 
 
+_AMONG_NEXT: Final = ("linkguard explain ", "linkguard decide ")
+"""What a reason tells a person to type that is among the commands to type next already."""
+
+
 def _is_observed(item: DecisionItem) -> bool:
     return any(reason.code == "observe_only" for reason in item.reasons)
 
@@ -83,10 +88,12 @@ def why(page: Page, item: DecisionItem) -> None:
     """Every reason: code, sentence, facts, what would resolve it."""
     for number, reason in enumerate(item.reasons):
         page.said("" if number else "why", f"{reason.code.value}: {clean(reason.message)}", style=_style(reason))
+        resolve = "" if reason.resolve.startswith(_AMONG_NEXT) else _typed(reason.resolve, item)
+        width = max(map(len, (*reason.facts, "resolve"))) + 2
         for name, text in reason.facts.items():
-            page.field("", (f"{clean(name)}  ", "dim"), value(text))
-        if reason.resolve:
-            page.field("", ("resolve  ", "dim"), clean(_typed(reason.resolve, item)))
+            page.field("", (clean(name).ljust(width), "dim"), value(text))
+        if resolve:
+            page.field("", ("resolve".ljust(width), "dim"), clean(resolve))
 
 
 def _style(reason: Reason) -> str:
@@ -106,12 +113,21 @@ def next_commands(page: Page, commands: Iterable[str]) -> None:
         page.field("" if number else "next", (command, "cyan"))
 
 
+_OF_DECISIONS: Final = frozenset({FindingId.CONNECTION_HELD, FindingId.IMPOSTOR_SUSPECTED})
+
+
+def is_told(item: FindingItem, shown: Collection[str]) -> bool:
+    """Whether a decision's own block tells this finding in full, ``shown`` being the ids of those that have one."""
+    return item.id in _OF_DECISIONS and item.facts.get("decision") in shown
+
+
 def finding(page: Page, item: FindingItem) -> None:
     """A finding as a block."""
-    style = "bold red" if item.severity.value == "critical" else "bold yellow"
+    style = "bold red" if item.severity is Severity.CRITICAL else "bold yellow"
     page.line((item.severity.value.upper(), style), ("  " + item.id.value, "bold"))
     page.said("what", clean(item.message))
     if item.target:
         page.field("target", clean(item.target))
+    width = max(map(len, item.facts), default=0) + 2
     for number, (name, text) in enumerate(item.facts.items()):
-        page.field("" if number else "facts", (f"{clean(name)}  ", "dim"), value(text))
+        page.field("" if number else "facts", (clean(name).ljust(width), "dim"), value(text))

@@ -32,10 +32,11 @@ def explain_text(document: ExplainDocument, style: Style = PLAIN) -> str:
     for item in document.decisions:
         page.blank()
         explained(page, item, style)
-    others = [one for one in document.findings if one.facts.get("decision") not in {i.decision_id for i in document.decisions}]
-    for finding in others:
-        page.blank()
-        decision_text.finding(page, finding)
+    shown = {item.decision_id for item in document.decisions}
+    for finding in document.findings:
+        if not decision_text.is_told(finding, shown):
+            page.blank()
+            decision_text.finding(page, finding)
     return page.text
 
 
@@ -50,16 +51,13 @@ def _allowlist(page: Page, allowlist: AllowlistItem) -> None:
 def explained(page: Page, item: ExplainedItem, style: Style) -> None:
     """One decision."""
     decision_text.heading(page, item)
-    if item.rule:
-        page.field("rule", clean(item.rule))
-    if item.evidence is not None:
-        page.field("evidence", decision_text.STRENGTHS[item.evidence])
-    page.blank()
+    decision_text.who(page, item)
     if style.width is not None and style.width >= _TABLE_FROM:
         page.table(_table(item.comparison))
     else:
+        page.blank()
         _stacked(page, item.comparison)
-    page.blank()
+        page.blank()
     for name, text in item.facts.items():
         page.field(clean(name), value(text), width=22)
     for rival in item.rivals:

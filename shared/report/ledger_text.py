@@ -12,7 +12,7 @@ from shared.core.ledger import RecordKind
 from shared.core.wire import from_json
 from shared.report.documents import RecordItem
 from shared.report.escape import clean, shorten
-from shared.report.page import PLAIN, Page, Style
+from shared.report.page import PLAIN, Page, Style, count_of
 
 if TYPE_CHECKING:
     from shared.core.ledger import Json, JsonObject, Record
@@ -70,7 +70,7 @@ def _name(value: Json) -> str:
 
 def _chain_name(chain: str) -> str:
     try:
-        return ArmId.parse(chain).name
+        return ArmId.parse(chain).name.lower()  # A chain's name is folded to upper case.
     except InvalidIdError:
         return chain
 
@@ -89,7 +89,7 @@ def list_text(document: LedgerListDocument, style: Style = PLAIN) -> str:
     if shown < document.total:
         page.line(f"The newest {shown} of {document.total} records; --limit shows more.")
     else:
-        page.line(f"{document.total} records." if document.total != 1 else "1 record.")
+        page.line(f"{count_of(document.total, 'record')}.")
     return page.text
 
 
@@ -132,11 +132,11 @@ def verify_text(document: VerifyDocument, style: Style = PLAIN) -> str:
     page = Page(style)
     for fault in document.faults:
         page.line((f"record {fault.sequence}", "bold red"), f" of {clean(fault.chain)}: {clean(fault.message)}")
-    counted = f"{document.records} records in {document.chains} chains"
+    counted = f"{count_of(document.records, 'record')} in {count_of(document.chains, 'chain')}"
     if document.ok:
         page.line(("verified", "green"), f": {counted}; none is changed, missing or out of order.")
     else:
-        page.line(("NOT VERIFIED", "bold red"), f": {counted}, {len(document.faults)} faults.")
+        page.line(("NOT VERIFIED", "bold red"), f": {counted}, {count_of(len(document.faults), 'fault')}.")
     return page.text
 
 

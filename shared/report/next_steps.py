@@ -15,8 +15,22 @@ if TYPE_CHECKING:
     from shared.core.arm_id import ArmId
     from shared.report.documents import DecisionItem
 
-_STOP: Final = frozenset({Code.ALLOWLIST_UNREADABLE, Code.PAUSED, Code.DENIED})
-"""What a person cannot approve past: the allowlist has to be changed first."""
+_NO_APPROVING: Final = frozenset(
+    {
+        # The allowlist has to be changed first.
+        Code.ALLOWLIST_UNREADABLE,
+        Code.PAUSED,
+        Code.DENIED,
+        Code.NOT_ALLOWLISTED,
+        # Nothing says that it is ours.
+        Code.NO_LINK,
+        Code.NAME_DIFFERS,
+        Code.MESSAGE_DIFFERS,
+        Code.OLDER_THAN_LINK,
+        Code.LINK_NOT_PENDING,
+    }
+)
+"""Where approving by hand is no advice to give."""
 
 
 def explain(item: DecisionItem) -> str:
@@ -34,20 +48,19 @@ def approve(connection: ArmId) -> str:
     return f"linkguard decide {shell(str(connection))} --approve --reason TEXT"
 
 
-def after_sweep(item: DecisionItem, *, dry_run: bool) -> tuple[str, ...]:
-    """What to type next about a decision that a sweep reports."""
-    sweep = f"linkguard sweep{' --dry-run' if dry_run else ''} --wait"
+def after_sweep(item: DecisionItem, mode: Mode, *, dry_run: bool) -> tuple[str, ...]:
+    """What to type next about a decision that a sweep reports; ``mode`` is the configured one."""
+    enforce = "" if mode is Mode.ENFORCE else "LINKGUARD_MODE=enforce "
     match item.verdict, item.outcome:
-        case "hold", _:
+        case ("hold", _) | (_, "ambiguous" | "taken_back"):
             return (explain(item),)
+        case "approve", "not_written" if dry_run or enforce:
+            return (f"{enforce}linkguard sweep --wait",)
         case "approve", "not_written":
-            # In enforce mode: refused or called off just now.
-            observed = any(reason.code is Code.OBSERVE_ONLY for reason in item.reasons)
-            return ("LINKGUARD_MODE=enforce linkguard sweep --wait",) if observed else (explain(item), sweep)
-        case _, "ambiguous" | "taken_back":
-            return (explain(item),)
-        case ("wait", _) | ("approve", _):
-            return () if item.outcome == "confirmed" else (sweep,)
+            # Refused, or called off just now.
+            return (explain(item), "linkguard sweep --wait")
+        case ("wait", _) | ("approve", "sent" | None):
+            return (f"linkguard sweep{' --dry-run' if dry_run else ''} --wait",)
         case _:
             return ()
 
@@ -66,7 +79,7 @@ def _after_look(item: DecisionItem, mode: Mode) -> Iterator[str]:
         case "hold":
             if item.connection is not None and pending:
                 yield reject(item.connection)
-                if not codes & _STOP:
+                if not codes & _NO_APPROVING:
                     prefix = "" if mode is Mode.ENFORCE else "LINKGUARD_MODE=enforce "
                     yield prefix + approve(item.connection)
         case "approve":

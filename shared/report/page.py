@@ -100,3 +100,8 @@ class Page:
     def text(self) -> str:
         """Everything so far."""
         return self._file.getvalue()
+
+
+def count_of(number: int, what: str) -> str:
+    """``1 record``, ``2 records``."""
+    return f"{number} {what}{'' if number == 1 else 's'}"

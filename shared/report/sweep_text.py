@@ -5,41 +5,34 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from shared.core.finding import FindingId, Severity
+from shared.core.finding import Severity
 from shared.report import decision_text, next_steps
 from shared.report.documents import FindingItem
 from shared.report.escape import clean
-from shared.report.page import PLAIN, Page, Style
+from shared.report.page import PLAIN, Page, Style, count_of
 
 if TYPE_CHECKING:
     from shared.report.documents import DecisionItem, SweepDocument
-
-_OF_DECISIONS: Final = frozenset({FindingId.CONNECTION_HELD, FindingId.IMPOSTOR_SUSPECTED})
-"""Findings that a decision's own block tells in full."""
 
 
 def sweep_text(document: SweepDocument, style: Style = PLAIN) -> str:
     """The whole report."""
     page = Page(style)
-    told = {one.facts.get("decision"): one for one in document.findings if one.id in _OF_DECISIONS}
-    others = [one for one in document.findings if one.id not in _OF_DECISIONS or one.facts.get("decision") not in _ids(document)]
+    shown = {item.decision_id for item in document.decisions if item.verdict != "settled" or _is_settled_badly(item)}
+    others = [one for one in document.findings if not decision_text.is_told(one, shown)]
+    told = {one.facts.get("decision"): one for one in document.findings if decision_text.is_told(one, shown)}
     blocks: list[tuple[int, DecisionItem | FindingItem]] = [
         *((0 if one.severity is Severity.CRITICAL else 2, one) for one in others),
-        *((_rank(item, told.get(item.decision_id)), item) for item in document.decisions if item.verdict != "settled"),
-        *((_rank(item, None), item) for item in document.decisions if _is_settled_badly(item)),
+        *((_rank(item, told.get(item.decision_id)), item) for item in document.decisions if item.decision_id in shown),
     ]
     blocks.sort(key=lambda block: block[0])
     _header(page, document)
     for _, block in blocks:
         page.blank()
-        _block(page, block, told, dry_run=document.dry_run)
+        _block(page, block, told, document)
     page.blank()
-    _footer(page, document)
+    _footer(page, document, len(others))
     return page.text
-
-
-def _ids(document: SweepDocument) -> set[str]:
-    return {item.decision_id for item in document.decisions}
 
 
 def _is_settled_badly(item: DecisionItem) -> bool:
@@ -72,33 +65,32 @@ def _header(page: Page, document: SweepDocument) -> None:
     )
 
 
-def _block(page: Page, block: DecisionItem | FindingItem, told: dict[str | None, FindingItem], *, dry_run: bool) -> None:
+def _block(page: Page, block: DecisionItem | FindingItem, told: dict[str | None, FindingItem], document: SweepDocument) -> None:
     if isinstance(block, FindingItem):
         decision_text.finding(page, block)
         return
     finding = told.get(block.decision_id)
     critical = finding is not None and finding.severity is Severity.CRITICAL
-    decision_text.heading(page, block, critical=critical, dry_run=dry_run)
+    decision_text.heading(page, block, critical=critical, dry_run=document.dry_run)
     decision_text.who(page, block)
     decision_text.why(page, block)
-    decision_text.next_commands(page, next_steps.after_sweep(block, dry_run=dry_run))
+    decision_text.next_commands(page, next_steps.after_sweep(block, document.mode, dry_run=document.dry_run))
 
 
-def _footer(page: Page, document: SweepDocument) -> None:
+def _footer(page: Page, document: SweepDocument, others: int) -> None:
     """What a person remembers: the last line on the screen."""
     settled = Counter(item.state or "" for item in document.decisions if item.verdict == "settled")
     if settled:
         counted = ", ".join(f"{count} {clean(state)}" for state, count in sorted(settled.items()))
         page.prose(f"Nothing to decide about: {counted}.")
-    shown = (item for item in document.decisions if item.verdict != "settled" or _is_settled_badly(item))
-    counts = Counter(decision_text.headline(item, dry_run=document.dry_run)[0] for item in shown)
+    told = (item for item in document.decisions if item.verdict != "settled" or _is_settled_badly(item))
+    counts = Counter(decision_text.headline(item, dry_run=document.dry_run)[0] for item in told)
     words = [f"{counts[word]} {said}" for word, said in _COUNTED if counts[word]]
     critical = sum(one.severity is Severity.CRITICAL for one in document.findings)
     if critical:
         words.insert(0, f"{critical} critical")
-    others = sum(one.id not in _OF_DECISIONS for one in document.findings)
     if others:
-        words.append(f"{others} other {'finding' if others == 1 else 'findings'}")
+        words.append(count_of(others, "other finding"))
     if not document.complete:
         words.insert(0, "not everything could be read")
     page.prose(", ".join(words) + "." if words else "Nothing needs a person.")
