@@ -82,8 +82,11 @@ def _concerns(record: Record, key: str) -> bool:
 
 async def show(common: Common, *, wanted: RecordArgument) -> Answer:
     """Show a decision's records whole: what it was made from, what was intended, what came of it."""
+    named = _id(wanted)
     async with open_ledger(common.environ) as ledger:
-        records = [record async for record in _records(ledger) if _is_named(record, _id(wanted))]
+        related = [_related(record) async for record in _records(ledger, with_inputs=False) if _is_named(record, named)]
+        wanted_ids = frozenset().union(*related)
+        records = [record async for record in _records(ledger) if wanted_ids & _related(record)] if related else []
     if not records:
         raise ConfigError([f"the ledger has no record of {wanted!r}: linkguard ledger list"])
     document = LedgerShowDocument(records=tuple(record.as_json() for record in sorted(records, key=lambda one: one.entry.at)))
@@ -164,9 +167,9 @@ def _replayed(record: Record, rules: Allowlist | None) -> ReplayItem | None:
     )
 
 
-async def _records(ledger: Ledger) -> AsyncIterator[Record]:
+async def _records(ledger: Ledger, *, with_inputs: bool = True) -> AsyncIterator[Record]:
     for chain in await ledger.chains():
-        async for record in ledger.records(chain):
+        async for record in ledger.records(chain, with_inputs=with_inputs):
             yield record
 
 
@@ -179,5 +182,11 @@ def _id(wanted: str) -> str:
 
 def _is_named(record: Record, start: str) -> bool:
     """Whether the record's id, or that of the decision it belongs to, begins so."""
-    decision = record.entry.body.get("decision")
-    return record.entry.id.startswith(start) or (isinstance(decision, str) and decision.startswith(start))
+    return any(one.startswith(start) for one in _related(record))
+
+
+def _related(record: Record) -> frozenset[str]:
+    """The record's id, and those of the decisions that it belongs to: a person's, the intent's, the one that it undoes."""
+    body = record.entry.body
+    named = (record.entry.id, body.get("decision"), body.get("human_decision"), body.get("undoes"))
+    return frozenset(one for one in named if isinstance(one, str) and one)
