@@ -93,6 +93,11 @@ class Situation:
     clock: datetime
 
     @property
+    def undone(self) -> bool:
+        """Whether the connection is not approved any more."""
+        return self.connection is None or self.connection.status in {ConnectionStatus.REJECTED, ConnectionStatus.DISCONNECTED}
+
+    @property
     def contradicted(self) -> bool:
         """Whether the link's own status says that this connection is not the one that it waits for."""
         if self.link is None:

@@ -195,7 +195,7 @@ def _read_record(history: History, record: Record) -> None:
                 _read_decision(history, record, is_intent=True)
             elif intent.undoes and intent.incarnation:
                 # From the intent on, not from its outcome: a crash in between must not free the link.
-                history.quarantines[intent.incarnation] = intent.undoes
+                history.quarantines[intent.incarnation] = history.intents[intent.undoes].decision
         case RecordKind.HOLD:
             _read_decision(history, record, is_intent=False)
         case RecordKind.OUTCOME:

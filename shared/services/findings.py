@@ -63,9 +63,9 @@ def of_open_approval(target: Target, intent: Intent, state: Open, observation: O
 
 def of_history(observation: Observation, history: History) -> Iterator[Finding]:
     """What stands until a person decides: approvals taken back, and approvals that may be the wrong ones."""
-    here = {Incarnation.of(link) for link in observation.links}
+    here = [Incarnation.of(link) for link in observation.links]
     for life, decision in history.quarantines.items():
-        if life in here:
+        if any(life.may_be(other) for other in here) and _was_taken_back(history, decision):
             yield Finding(
                 id=FindingId.APPROVAL_TAKEN_BACK,
                 severity=Severity.CRITICAL,
@@ -86,6 +86,13 @@ def of_history(observation: Observation, history: History) -> Iterator[Finding]:
                 "linkguard explain, then linkguard decide",
                 facts={"decision": intent.decision},
             )
+
+
+def _was_taken_back(history: History, decision: str) -> bool:
+    """Not so where the link showed the approval after all, or Azure refused every attempt, which has a finding of its own."""
+    approval = history.intents[decision]
+    refused = all(attempt.outcome is Outcome.NOT_WRITTEN for attempt in history.undoing(approval))
+    return approval.outcome is not Outcome.CONFIRMED and not (approval.is_open and refused)
 
 
 def take_back_withheld(target: Target, intent: Intent, why: str) -> Finding:

@@ -99,7 +99,7 @@ def _objections_to_approving(engine: Engine, step: Step, connection: Connection,
 
 def _links(step: Step, connection: Connection) -> tuple[Incarnation, ...]:
     correlation = step.correlation()
-    return tuple(Incarnation.of(link) for link in step.observation.links if correlation.name_fits(connection, link))
+    return tuple(Incarnation.of(link) for link in step.observation.links if correlation.may_have_been(connection, link))
 
 
 async def _carry_out(engine: Engine, step: Step, made: Decision, decision: HumanDecision, record: str) -> tuple[bool, str]:

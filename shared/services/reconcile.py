@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, assert_never
 
-from shared.core.confirm import Ended, Open, TakeBack, count, judge, situate
+from shared.core.confirm import Ended, Open, TakeBack, count, judge, judge_rejection, situate
 from shared.core.decide import decide
 from shared.core.entries import (
     Decision,
@@ -71,15 +71,15 @@ class Engine:
     settings: EngineSettings
     snapshots: Snapshots
 
-    async def snapshot(self) -> Snapshot:
-        """Every link of the scanned subscriptions, recent enough to decide by.
+    async def snapshot(self, now: datetime | None = None) -> Snapshot:
+        """Every link of the scanned subscriptions, recent enough to decide by at ``now``: by this worker's clock, or Azure's.
 
         Raises:
             AzureError: where a subscription cannot be listed.
 
         """
         settings = self.settings
-        return await self.snapshots.recall(settings.subscriptions, self.clock.now(), settings.snapshot_max_age)
+        return await self.snapshots.recall(settings.subscriptions, now or self.clock.now(), settings.snapshot_max_age)
 
 
 async def reconcile(engine: Engine, target: Target) -> TargetResult:
@@ -115,6 +115,8 @@ async def begin(engine: Engine, target: Target) -> Step:
     loaded = await load_allowlist(engine.allowlist)
     journal = Journal(engine.ledger, chain_of(target))
     await journal.load()
+    # Before the look, so that whoever looks and remembers meanwhile makes this step begin anew with what is known then.
+    kept = await fetch_memory(engine.state, target)
     scope = Scope(
         target=target,
         allowlist=loaded.allowlist,
@@ -123,7 +125,10 @@ async def begin(engine: Engine, target: Target) -> Step:
         subscriptions=engine.settings.subscriptions,
     )
     observation = await look(engine.azure, scope)
-    return Step(engine, loaded, journal, observation, await fetch_memory(engine.state, target))
+    if (recent := await engine.snapshot(observation.started)) is not snapshot:
+        # By Azure's clock it was too old: this worker's own is behind.
+        observation = await look(engine.azure, replace(scope, snapshot=recent))
+    return Step(engine, loaded, journal, observation, kept)
 
 
 class Step:
@@ -141,6 +146,8 @@ class Step:
         self._looked_at = engine.clock.now()
         self._findings: list[Finding] = []
         self._acted = False
+        self._look_again = False
+        """Whether something was called off, or refused, that another look may let pass."""
 
     @property
     def target(self) -> Target:
@@ -240,16 +247,11 @@ class Step:
     def _links_rejected_with(self, connection: Connection) -> tuple[Incarnation, ...]:
         """The allowlisted links whose connection the rejected one was, or may have been."""
         allowlist = self.loaded.allowlist
-        seen = self._memory.seen(connection.id)
-        asked = seen.requested_message if seen else None
         correlation = self.correlation()
         return tuple(
             Incarnation.of(link)
             for link in self.observation.links
-            if allowlist is not None
-            and allowlist.knows_service(link.signalr)
-            and correlation.name_fits(connection, link)
-            and asked in {None, link.request_message}
+            if allowlist is not None and allowlist.knows_service(link.signalr) and correlation.may_have_been(connection, link)
         )
 
     async def _notice_rejections(self) -> None:
@@ -265,7 +267,7 @@ class Step:
                 ticket="",
                 by="",
             )
-            await self.journal.append(human_entry(self.journal.chain, human, self.now(), number=0))
+            await self.journal.append(human_entry(self.journal.chain, human, self.now(), number=self.journal.length))
 
     def _late_writes(self) -> list[tuple[Intent, Connection]]:
         """Approvals that were given up and are there after all."""
@@ -282,32 +284,37 @@ class Step:
     # What became of our approvals
 
     async def _confirm(self) -> None:
-        approvals = [intent for intent in self.journal.history.open_intents() if intent.action is Action.APPROVE]
-        watched = {approval.decision for approval in approvals}
+        still_open = [intent for intent in self.journal.history.open_intents() if not intent.undoes]
+        watched = {intent.decision for intent in still_open}
         self._memory = replace(self._memory, looks=tuple(row for row in self._memory.looks if row.decision in watched))
-        for approval in approvals:
-            situation = situate(approval, self.correlation())
-            looks = count(self._memory.looks_at(approval.decision), situation)
+        for intent in still_open:
+            situation = situate(intent, self.correlation())
+            looks = count(self._memory.looks_at(intent.decision), situation)
             self._memory = self._memory.with_looks(looks)
-            match judge(approval, situation, looks, self._engine.settings.timing):
-                case Ended(outcome=outcome, why=why):
-                    await self._ended(approval, outcome, why)
-                case Open() as state:
-                    self._findings += findings.of_open_approval(self.target, approval, state, self.observation)
-                case TakeBack():
-                    await self._take_back(approval, situation, looks)
-                case _ as never:
-                    assert_never(never)
+            if intent.action is Action.APPROVE:
+                await self._confirm_approval(intent, situation, looks)
+            elif ended := judge_rejection(intent, situation, looks, self._engine.settings.timing):
+                await self._end(intent, ended.outcome, ended.why)
 
-    async def _ended(self, approval: Intent, outcome: Outcome, why: str) -> None:
+    async def _confirm_approval(self, approval: Intent, situation: Situation, looks: Looks) -> None:
+        match judge(approval, situation, looks, self._engine.settings.timing):
+            case Ended(outcome=outcome, why=why):
+                await self._ended(approval, situation, outcome, why)
+            case Open() as state:
+                self._findings += findings.of_open_approval(self.target, approval, state, self.observation)
+            case TakeBack():
+                await self._take_back(approval, situation, looks)
+            case _ as never:
+                assert_never(never)
+
+    async def _ended(self, approval: Intent, situation: Situation, outcome: Outcome, why: str) -> None:
+        """Record how an approval ended, and with it every attempt to take it back."""
         attempts = self.journal.history.undoing(approval)
-        if outcome is Outcome.SUPERSEDED and attempts:
-            for attempt in attempts:
-                if attempt.is_open:
-                    await self._end(attempt, Outcome.CONFIRMED, why)
-            await self._end(approval, Outcome.TAKEN_BACK, why)
-        else:
-            await self._end(approval, outcome, why)
+        for attempt in attempts:
+            if attempt.is_open:
+                await self._end(attempt, Outcome.CONFIRMED if situation.undone else Outcome.ABANDONED, why)
+        undone = situation.undone and any(attempt.outcome is not Outcome.NOT_WRITTEN for attempt in attempts)
+        await self._end(approval, Outcome.TAKEN_BACK if undone else outcome, why)
 
     async def _end(self, intent: Intent, outcome: Outcome, why: str) -> None:
         """Record an outcome that was found by looking; where somebody else wrote meanwhile, the look is repeated."""
@@ -327,8 +334,10 @@ class Step:
             self._findings.append(findings.take_back_refused(self.target, approval))
             return
         if self._acted:
+            why = "another write was made at this look"
+            self._findings.append(findings.take_back_withheld(self.target, approval, why))
             return
-        if withheld := await self._withheld(approval, action):
+        if withheld := await self._withheld(approval):
             self._findings.append(findings.take_back_withheld(self.target, approval, withheld))
             return
         intent, entry = undo_intent(
@@ -343,12 +352,10 @@ class Step:
         await self.journal.append(entry)
         await self.write(intent, description(intent.decision, approval.rule, "taken back"))
 
-    async def _withheld(self, approval: Intent, action: Action) -> str:
-        """Why an approval may not be taken back now; "" where it may."""
+    async def _withheld(self, approval: Intent) -> str:
+        """Why an approval may not be taken back now; "" where it may. Each attempt at the same one has the same slot."""
         if self._engine.settings.mode is Mode.OBSERVE:
             return "the mode is observe"
-        if action is Action.DELETE:
-            return ""  # The rejection that it follows has its slot.
         free_at = await reserve(
             self._engine.state, TAKE_BACKS, _ONE_AN_HOUR, approval.decision, self.target, self.observation.clock
         )
@@ -367,8 +374,8 @@ class Step:
     async def _approve_one(self, decisions: list[Decision]) -> list[Decision]:
         """Approve the first connection that may be, if any; the others come at the next step."""
         settings = self._engine.settings
-        for place, decision in enumerate(decisions):
-            connection = decision.evidence.connection
+        for place in self._by_turn(decisions):
+            decision, connection = decisions[place], decisions[place].evidence.connection
             if not isinstance(decision.verdict, Approve) or connection is None or settings.mode is not Mode.ENFORCE:
                 continue
             limit = Limit(each_target=settings.approvals_per_target_per_hour, overall=settings.approvals_per_hour)
@@ -380,6 +387,16 @@ class Step:
             return decisions
         await self._note_budget(spent=False)
         return decisions
+
+    def _by_turn(self, decisions: list[Decision]) -> list[int]:
+        """The places of decisions, those first whose connections were not tried yet, or not for the longest time.
+
+        One that Azure keeps refusing must not use up what the others need.
+        """
+        tried = {intent.connection: turn for turn, intent in enumerate(self.journal.history.approvals(), start=1)}
+        connections = [decision.evidence.connection for decision in decisions]
+        turns = [tried.get(connection.id, 0) if connection else 0 for connection in connections]
+        return sorted(range(len(decisions)), key=turns.__getitem__)
 
     async def _note_budget(self, *, spent: bool) -> None:
         since = (self._memory.budget_spent_since or self.observation.clock) if spent else None
@@ -404,6 +421,7 @@ class Step:
         intent, entry = approval_intent(decision, connection.id, self.now())
         await self.journal.append(entry)
         if refusal := await self._called_off(decision):
+            self._look_again = True
             await self._end_for_certain(intent, Outcome.NOT_WRITTEN, refusal)
             return
         link = decision.evidence.link
@@ -432,6 +450,7 @@ class Step:
             case Refused(error=error):
                 why = f"Azure refused it: {error.status or ''} {error.code}".strip()
                 await self._end_for_certain(intent, Outcome.NOT_WRITTEN, why)
+                self._look_again |= error.retryable or isinstance(error, NotPendingError)
                 if intent.action is Action.APPROVE and not isinstance(error, NotPendingError):
                     self._findings.append(findings.write_refused(self.target, intent, error))
             case Unanswered():
@@ -454,19 +473,24 @@ class Step:
         waits = [decision.verdict for decision in decisions if isinstance(decision.verdict, Wait)]
         times = [wait.until for wait in waits]
         enforced = self._engine.settings.mode is Mode.ENFORCE
-        approvals = [decision.id for decision in decisions if enforced and isinstance(decision.verdict, Approve)]
-        more = any(decision not in history.intents for decision in approvals)
+        more = any(enforced and isinstance(one.verdict, Approve) and not self._tried_lately(one) for one in decisions)
         return TargetResult(
             target=self.target,
             decisions=tuple(self._reports(decisions)),
             findings=tuple(found),
-            waiting=bool(waits) or bool(history.open_intents()) or more,
+            waiting=bool(waits) or bool(history.open_intents()) or more or self._look_again,
             more=more,
             look_at=min((time for time in times if time is not None), default=None),
-            unscheduled=None in times or bool(history.open_intents()),
+            unscheduled=None in times or bool(history.open_intents()) or self._look_again,
             acted=self._acted,
             looked_at=self.observation.clock,
         )
+
+    def _tried_lately(self, decision: Decision) -> bool:
+        """Whether an approval was announced just now: if it was refused, that is for a later look."""
+        connection = decision.evidence.connection
+        times = [intent.at for intent in self.journal.history.approvals() if connection and intent.connection == connection.id]
+        return any(self.now() - at < self._engine.settings.recheck_delay for at in times)
 
     def _reports(self, decisions: list[Decision]) -> Iterator[DecisionReport]:
         history = self.journal.history
