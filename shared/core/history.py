@@ -138,6 +138,12 @@ class History:
         """Every intent whose end is not known, oldest first."""
         return tuple(intent for intent in self.intents.values() if intent.is_open)
 
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether an intent has not come to its end, or something of ours waits for a person."""
+        ambiguous = (intent for intent in self.approvals() if intent.outcome is Outcome.AMBIGUOUS)
+        return bool(self.open_intents() or self.quarantines or any(one.connection not in self.adopted for one in ambiguous))
+
     def approval_of(self, connection: ArmId) -> Intent | None:
         """The newest approval that was announced for a connection: of those that may have been written, where there are any."""
         ours = [intent for intent in self.approvals() if intent.connection == connection]

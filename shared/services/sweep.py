@@ -9,10 +9,11 @@ from datetime import datetime
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Final, Protocol
 
-from shared.core.arm_id import fold_case
+from shared.core.arm_id import ArmId, fold_case
 from shared.core.entries import chain_of
-from shared.core.errors import AzureError, LinkguardError, StoreConflictError
+from shared.core.errors import AzureError, InvalidIdError, LedgerBrokenError, LinkguardError, StoreConflictError
 from shared.core.finding import Finding, FindingId, Severity
+from shared.core.model import Target
 from shared.services.allowlist import load_allowlist
 from shared.services.journal import Journal
 from shared.services.look import Scope, observe
@@ -21,10 +22,9 @@ from shared.services.reconcile import Step, reconcile
 from shared.services.results import SweepResult, TargetResult
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from shared.core.allowlist import Allowlist
-    from shared.core.model import Target
     from shared.services.allowlist import LoadedAllowlist
     from shared.services.reconcile import Engine
     from shared.services.snapshot import Snapshot
@@ -94,6 +94,7 @@ async def sweep(engine: Engine, progress: Progress | None = None, *, dry_run: bo
         pass  # Said already, once for each subscription; without all links nothing can be decided.
     else:
         targets = watched(loaded.allowlist, snapshot, settings.subscriptions)
+        targets += await _left_behind(engine, targets)
         progress.planned(len(targets))
         results, failed = await _visit(engine, loaded, snapshot, targets, progress)
         found += failed
@@ -127,6 +128,36 @@ def watched(allowlist: Allowlist | None, snapshot: Snapshot, subscriptions: Iter
         candidates = led_to | allowlist.named_targets()
     scanned = set(map(fold_case, subscriptions))
     return sorted((t for t in candidates if fold_case(t.id.subscription) in scanned), key=lambda target: target.id)
+
+
+async def _left_behind(engine: Engine, targets: Collection[Target]) -> list[Target]:
+    """The scanned targets, besides these, on which the ledger has something that has not come to its end.
+
+    A rule may be removed right after it let a connection pass: that is confirmed or taken back all the same.
+    """
+    known = {chain_of(target) for target in targets}
+    scanned = set(map(fold_case, engine.settings.subscriptions))
+    found: list[Target] = []
+    for chain in await engine.ledger.chains():
+        target = _target_of(chain)
+        if target is None or chain in known or fold_case(target.id.subscription) not in scanned:
+            continue
+        journal = Journal(engine.ledger, chain)
+        try:
+            await journal.load()
+            wanted = journal.history.is_unfinished
+        except LedgerBrokenError:
+            wanted = True  # The visit says what is wrong with it.
+        if wanted:
+            found.append(target)
+    return found
+
+
+def _target_of(chain: str) -> Target | None:
+    try:
+        return Target(ArmId.parse(chain))
+    except InvalidIdError:
+        return None
 
 
 async def _visit(
@@ -204,6 +235,7 @@ async def _glance(engine: Engine, loaded: LoadedAllowlist, snapshot: Snapshot, t
     """One list call and the snapshot; None where that shows something to do, which wants a look of its own."""
     journal = Journal(engine.ledger, chain_of(target))
     await journal.load()
+    kept = await fetch_memory(engine.state, target)
     scope = Scope(
         target=target,
         allowlist=loaded.allowlist,
@@ -212,7 +244,7 @@ async def _glance(engine: Engine, loaded: LoadedAllowlist, snapshot: Snapshot, t
         subscriptions=engine.settings.subscriptions,
     )
     observation = observe(scope, {}, await engine.azure.list_connections(target), None)
-    step = Step(engine, loaded, journal, observation, await fetch_memory(engine.state, target))
+    step = Step(engine, loaded, journal, observation, kept)
     if not step.is_quiet:
         return None
     try:
