@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from shared.bootstrap import allowlist_file, open_ledger
 from shared.cli.command import Answer, Common, Written
 from shared.cli.terminal import open_output, say
 from shared.core.allowlist_document import parse_allowlist
@@ -19,10 +18,10 @@ from shared.core.ledger import ChainCheck, RecordKind, canonical
 from shared.report.documents import FaultItem, LedgerListDocument, LedgerShowDocument, ReplayDocument, ReplayItem, VerifyDocument
 from shared.report.exit_codes import ExitCode
 from shared.report.ledger_text import list_text, record_item, replay_text, show_text, verify_text
-from shared.services.replay import replay
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
+    from contextlib import AbstractAsyncContextManager
     from datetime import datetime
 
     from shared.core.allowlist import Allowlist
@@ -48,6 +47,12 @@ _SHORTEST_ID: Final = 8
 _DEFAULT_LIMIT: Final = 100
 
 
+def _open(common: Common) -> AbstractAsyncContextManager[Ledger]:
+    from shared.bootstrap import open_ledger  # noqa: PLC0415  not needed to show help
+
+    return open_ledger(common.environ)
+
+
 async def list_records(
     common: Common, *, subject: SubjectArgument = None, kind: KindOption = None, limit: LimitOption = _DEFAULT_LIMIT
 ) -> Answer:
@@ -55,7 +60,7 @@ async def list_records(
     named = ArmId.parse(subject).key if subject is not None else ""
     total = 0
     newest: list[tuple[datetime, str, int, Record]] = []
-    async with open_ledger(common.environ) as ledger:
+    async with _open(common) as ledger:
         for chain in await ledger.chains():
             async for record in ledger.records(chain, kinds=kind or (), with_inputs=False):
                 if named and not _concerns(record, named):
@@ -83,7 +88,7 @@ def _concerns(record: Record, key: str) -> bool:
 async def show(common: Common, *, wanted: RecordArgument) -> Answer:
     """Show a decision's records whole: what it was made from, what was intended, what came of it."""
     named = _id(wanted)
-    async with open_ledger(common.environ) as ledger:
+    async with _open(common) as ledger:
         related = [_related(record) async for record in _records(ledger, with_inputs=False) if _is_named(record, named)]
         wanted_ids = frozenset().union(*related)
         records = [record async for record in _records(ledger) if wanted_ids & _related(record)] if related else []
@@ -97,7 +102,7 @@ async def verify(common: Common) -> Answer:
     """Check every chain: whether a record was changed, is missing, or out of order."""
     faults: list[FaultItem] = []
     count = 0
-    async with open_ledger(common.environ) as ledger:
+    async with _open(common) as ledger:
         chains = await ledger.chains()
         for chain in chains:
             check = ChainCheck(chain)
@@ -117,7 +122,7 @@ async def verify(common: Common) -> Answer:
 
 async def export(common: Common) -> Written:
     """Write every record whole as JSON, one a line, in each chain's order; whatever the format."""
-    async with open_ledger(common.environ) as ledger:
+    async with _open(common) as ledger:
         if common.output is None:
             await _export(ledger, say)
         else:
@@ -135,7 +140,7 @@ async def replay_records(common: Common, *, wanted: MaybeRecordArgument = None, 
     """Derive recorded decisions again, from their records alone, and say which come out differently."""
     named = _id(wanted) if wanted is not None else ""
     rules = await _read_allowlist(allowlist) if allowlist is not None else None
-    async with open_ledger(common.environ) as ledger:
+    async with _open(common) as ledger:
         replayed = [_replayed(record, rules) async for record in _records(ledger) if _is_named(record, named)]
     decisions = tuple(item for item in replayed if item is not None)
     if named and not decisions:
@@ -146,11 +151,15 @@ async def replay_records(common: Common, *, wanted: MaybeRecordArgument = None, 
 
 
 async def _read_allowlist(path: Path) -> Allowlist:
+    from shared.bootstrap import allowlist_file  # noqa: PLC0415  not needed to show help
+
     document = await allowlist_file(path).read()
     return parse_allowlist(document.text, document.source)
 
 
 def _replayed(record: Record, rules: Allowlist | None) -> ReplayItem | None:
+    from shared.services.replay import replay  # noqa: PLC0415  not needed to show help
+
     replayed = replay(record, rules)
     if replayed is None:
         return None

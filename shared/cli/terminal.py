@@ -151,12 +151,16 @@ def _umask() -> int:
     return mask
 
 
-class _Cleaned(logging.Formatter):
+class _ToStandardError(logging.Handler):
     """One line a record, with nothing in it that a terminal would act on; no traceback, which may quote anything."""
 
     @override
-    def format(self, record: logging.LogRecord) -> str:
-        return f"{self.formatTime(record)} {record.levelname} {record.name}: {clean(record.getMessage())}"
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            time = logging.Formatter().formatTime(record)
+            tell(f"{time} {record.levelname} {record.name}: {clean(record.getMessage())}\n")
+        except Exception:  # noqa: BLE001  a log line that cannot be written is no reason to fail
+            self.handleError(record)
 
 
 def set_up_logging(*, verbose: bool) -> None:
@@ -164,9 +168,9 @@ def set_up_logging(*, verbose: bool) -> None:
 
     The SDKs' record of requests names URLs and headers, so it is switched off whatever anybody asks.
     """
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Cleaned())
-    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    root = logging.getLogger()
+    if not any(isinstance(handler, _ToStandardError) for handler in root.handlers):
+        root.addHandler(_ToStandardError())
     LOGGER.setLevel(logging.INFO if verbose else logging.WARNING)
     logging.getLogger("azure").setLevel(logging.WARNING if verbose else logging.ERROR)
     logging.getLogger("azure.core.pipeline.policies.http_logging_policy").disabled = True
