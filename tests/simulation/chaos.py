@@ -1,0 +1,47 @@
+"""What goes wrong around a worker, drawn from the story's seed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from tests.simulation.story import Fault
+
+if TYPE_CHECKING:
+    import random
+
+    from tests.simulation.story import Story
+
+ARM_TIMEOUT: Final = 30.0
+STORE_OUTAGE: Final = (20.0, 240.0)
+"""Seconds that the stores are away, at least and at most."""
+
+
+class Chaos:
+    """Draws faults while they are wanted; afterwards everything works."""
+
+    def __init__(self, story: Story, rng: random.Random) -> None:
+        self.rng = rng
+        self.active = True
+        self.faults = frozenset(story.faults)
+        # Some runs are bad, most are a little bad.
+        self.rate = rng.choice((0.01, 0.03, 0.03, 0.1, 0.25))
+        self.crashes_left = rng.randint(1, 4) if Fault.CRASHES in self.faults else 0
+        self.crash_rate = rng.choice((0.002, 0.01, 0.03))
+
+    def strikes(self, fault: Fault, *, rate: float | None = None) -> bool:
+        return self.active and fault in self.faults and self.rng.random() < (self.rate if rate is None else rate)
+
+    def latency(self) -> float:
+        """Seconds that a call to Azure takes, up to more than its timeout."""
+        if self.strikes(Fault.SLOW):
+            return self.rng.uniform(1, ARM_TIMEOUT * 1.3)
+        return min(self.rng.expovariate(4), 3.0)
+
+    def store_latency(self) -> float:
+        return self.rng.uniform(0.001, 0.03) if not self.strikes(Fault.SLOW) else self.rng.uniform(0.1, 4)
+
+    def crashes(self) -> bool:
+        if self.crashes_left and self.active and self.rng.random() < self.crash_rate:
+            self.crashes_left -= 1
+            return True
+        return False

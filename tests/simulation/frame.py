@@ -1,0 +1,45 @@
+"""What one step of a worker was told by Azure: the oracle judges by this, not by what the engine made of it."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from shared.core.arm_id import ArmId
+    from shared.core.model import Connection, SignalR, Site
+    from shared.ports import Document
+
+
+@dataclass(slots=True, eq=False)
+class Frame:
+    """The answers of one look."""
+
+    worker: str
+    chain: str
+    length: int
+    """How many records of its chain the step had read."""
+    services: dict[ArmId, tuple[datetime, SignalR | None]] = field(default_factory=dict)
+    """When the read began, and what it found."""
+    started: datetime | None = None
+    """When the first of these, else the list, began."""
+    connections: tuple[Connection, ...] | None = None
+    finished: datetime | None = None
+    """When the list of connections ended."""
+    site: Site | None = None
+
+
+@dataclass(slots=True, eq=False)
+class ReadDocument:
+    """The allowlist as a step read it last; None where it was unreadable."""
+
+    document: Document | None
+    at: datetime
+
+
+# A step and its children share them; another step, even of the same worker, has its own.
+FRAME: ContextVar[Frame | None] = ContextVar("FRAME", default=None)
+DOCUMENT: ContextVar[ReadDocument | None] = ContextVar("DOCUMENT", default=None)

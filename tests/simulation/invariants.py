@@ -1,0 +1,479 @@
+"""What must hold at every step of every story, and at its end. The numbers are docs/reliability.md's.
+
+1. Nothing is approved without full, settled evidence at that time.
+2. No impostor is approved where connections come before their link is Succeeded; where they may come later, only by a
+   race that docs/evidence.md names, and each ends confirmed, taken back, or with a critical finding that stands.
+3. A genuine connection is never taken back by slowness alone; a quarantined link is never approved.
+4. A person's decision stands.
+5. Every write has an intent before it and an outcome after it, the chains verify, one decision is one record.
+6. What is allowed and unambiguous ends approved and confirmed once faults stop, or is held for a reason that is true.
+7. Every critical finding is there, budgets are kept, and nothing but the ledger's fields gets into the ledger.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final, Literal
+
+from shared.core.finding import FindingId, Severity
+from shared.core.ledger import ChainCheck, RecordKind
+from shared.core.model import Target
+from shared.services.replay import replay
+from tests.simulation.chaos import ARM_TIMEOUT
+from tests.simulation.frame import DOCUMENT, FRAME
+from tests.simulation.oracle import HOUR, Oracle, find_link, low
+from tests.simulation.ports import CANARY
+from tests.simulation.truth import CodeTruth
+from tests.simulation.world import whose
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from shared.core.arm_id import ArmId
+    from shared.core.ledger import Record
+    from shared.services.results import DecisionReport, SweepResult, TargetResult
+    from tests.simulation.frame import Frame
+    from tests.simulation.oracle import Told
+    from tests.simulation.ports import Process, SharedStores
+    from tests.simulation.rules import Editor, Rules
+    from tests.simulation.story import Story
+    from tests.simulation.world import TrueLink, World
+
+ENOUGH: Final = 3
+"""Looks that a taking back needs."""
+GRAIN: Final = timedelta(seconds=1)
+_DECISION: Final = frozenset(
+    {
+        "subject", "decision", "number", "evidence_digest", "target", "connection", "link", "verdict", "rule", "strength",
+        "codes", "reasons", "mode", "allowlist",
+    }
+)  # fmt: skip
+FIELDS: Final = {
+    RecordKind.HOLD: _DECISION,
+    RecordKind.INTENT: _DECISION | {"intent", "undoes", "human_decision"},
+    RecordKind.OUTCOME: frozenset({"decision", "action", "connection", "outcome", "why"}),
+    RecordKind.HUMAN: frozenset({"decision", "connection", "links", "reason", "ticket", "by"}),
+}
+"""The ledger's field list."""
+INPUTS: Final = frozenset({"evidence", "approval", "situation", "looks", "timing"})
+
+
+class ViolationError(Exception):
+    """An invariant is broken."""
+
+    def __init__(self, invariant: int, message: str) -> None:
+        super().__init__(f"invariant {invariant}: {message}")
+        self.invariant = invariant
+
+
+@dataclass(slots=True, eq=False)
+class Sent:
+    """A write on its way to Azure."""
+
+    intent: Told
+    connection: ArmId
+    status: str
+    race: int = 0
+    """Of an approval of a connection that is not the link's: the race that let it happen."""
+    done: bool = False
+
+
+@dataclass(slots=True)
+class Checker:
+    """Watches one run."""
+
+    story: Story
+    world: World
+    stores: SharedStores
+    editor: Editor
+    oracle: Oracle
+    violations: list[ViolationError] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+    sent: list[Sent] = field(default_factory=list)
+    looks: dict[tuple[str, datetime], Frame] = field(default_factory=dict)
+    """Every look by target and the time at which it ended."""
+    _checks: dict[str, ChainCheck] = field(default_factory=dict)
+    _last: dict[tuple[str, str], tuple[object, ...]] = field(default_factory=dict)
+    _approved_at: dict[str, list[datetime]] = field(default_factory=lambda: defaultdict(list))
+    _taken_back: list[tuple[datetime, str]] = field(default_factory=list)
+
+    def broken(self, invariant: int, message: str) -> None:
+        self.world.timeline.add(self.world.loop.elapsed, "INVARIANT", f"{invariant} is broken: {message}")
+        self.violations.append(ViolationError(invariant, message))
+
+    # What is remembered
+
+    def on_look(self, frame: Frame) -> None:
+        assert frame.finished is not None
+        self.looks[frame.chain, frame.finished] = frame
+
+    def on_row(self, partition: str, key: str, frame: Frame | None) -> None:
+        if partition == "targets" and frame is not None and frame.chain == key and frame.finished is not None:
+            remembered = self.oracle.remembered.setdefault(key, [])
+            if frame not in remembered:
+                remembered.append(frame)
+
+    def on_state_lost(self) -> None:
+        self.oracle.remembered.clear()
+
+    # What is recorded
+
+    def on_record(self, process: Process, record: Record, text: str) -> None:
+        entry = record.entry
+        self.world.timeline.add(self.world.loop.elapsed, process.name, f"records {_summary(record)}")
+        self.counts[f"record {entry.kind.value}"] += 1
+        check = self._checks.setdefault(entry.chain, ChainCheck(entry.chain))
+        for fault in check.see(record):
+            self.broken(5, fault.message)
+        if extra := set(entry.body) - FIELDS.get(entry.kind, frozenset()) | set(entry.inputs or ()) - INPUTS:
+            self.broken(7, f"fields that the ledger does not have: {sorted(extra)}")
+        if CANARY in text:
+            self.broken(7, "a secret is in the ledger")
+        self._once(record)
+        chain = self.oracle.chains.setdefault(entry.chain, self._new_chain())
+        chain.add(record.as_json())
+        if entry.kind is RecordKind.INTENT:
+            self._keep_budget(chain.intents[str(entry.body["decision"])] if "undoes" in entry.body else None, record)
+
+    def _new_chain(self):  # noqa: ANN202  private to the oracle
+        from tests.simulation.oracle import Chain
+
+        return Chain()
+
+    def _once(self, record: Record) -> None:
+        """Two workers never leave two records of one decision."""
+        body, kind = record.entry.body, record.entry.kind
+        if "evidence_digest" not in body or "human_decision" in body:
+            return
+        key = (record.entry.chain, str(body["subject"]))
+        said = (kind, body["evidence_digest"], body["verdict"], tuple(body["codes"]))  # type: ignore[arg-type]
+        if kind is RecordKind.HOLD and self._last.get(key) == said:
+            self.broken(5, f"one decision about {_short(key[1])} is recorded twice")
+        if kind is RecordKind.INTENT:
+            chain = self.oracle.chains.get(record.entry.chain)
+            connection = low(body["connection"])
+            if chain and any(t.connection == connection and t.open and not t.by_person for t in chain.approvals()):
+                self.broken(5, f"two open intents to approve {_short(connection)}")
+        self._last[key] = said
+
+    def _keep_budget(self, undo: Told | None, record: Record) -> None:
+        if undo is not None:
+            if undo.action == "reject":
+                others = [at for at, approval in self._taken_back if approval != undo.undoes and abs(undo.at - at) < HOUR]
+                if others:
+                    self.broken(7, "two approvals are taken back within an hour")
+                self._taken_back.append((undo.at, undo.undoes))
+            return
+        told = self.oracle.chains[record.entry.chain].intents[next(reversed(self.oracle.chains[record.entry.chain].intents))]
+        if told.by_person or told.clock is None:
+            return
+        for key, limit in ((record.entry.chain, self.story.per_target), ("", self.story.per_hour)):
+            taken = self._approved_at[key]
+            taken.append(told.clock)
+            near = sorted(taken)
+            if any(near[place + limit] - near[place] < HOUR for place in range(len(near) - limit)):
+                self.broken(7, f"more than {limit} approvals an hour{' of one target' if key else ''}")
+
+    # What is written
+
+    def on_write(
+        self, process: Process, connection: ArmId, status: Literal["Approved", "Rejected", "Deleted"], description: str
+    ) -> Sent:
+        action = {"Approved": "approve", "Rejected": "reject", "Deleted": "delete"}[status]
+        target = Target(connection.parent)
+        chain = self.oracle.chain(target)
+        used = {sent.intent.decision for sent in self.sent}
+        intents = [t for t in chain.intents.values() if t.connection == low(connection) and t.action == action]
+        fresh = [t for t in intents if t.open and t.decision not in used]
+        if not fresh:
+            self.broken(5, f"{status} is written to {connection.name} by {process.name} with no fresh intent")
+            fresh = [*intents] or [_nothing(connection, action)]
+        sent = Sent(fresh[-1], connection, status)
+        self.sent.append(sent)
+        self.counts[f"write {status}{' by a person' if sent.intent.by_person else ''}"] += 1
+        if not self.story.enforce:
+            self.broken(1, "something is written in observe mode")
+        if status != "Deleted" and not (description.startswith(f"lg:{sent.intent.decision}") and len(description) <= 140):
+            self.broken(5, "the description does not name the decision")
+        if status == "Approved":
+            self._check_rules_again(sent)
+            if not sent.intent.by_person:
+                self._check_evidence(sent, target)
+                sent.race = self._race(sent)
+        elif not sent.intent.by_person:
+            self._check_taking_back(sent, target)
+        return sent
+
+    def _rules(self, text: str) -> Rules:
+        return self.editor.meaning[text]
+
+    def _check_rules_again(self, sent: Sent) -> None:
+        """The allowlist is read again before each PUT."""
+        read = DOCUMENT.get()
+        if read is None or read.document is None:
+            self.broken(1, "approved without a readable allowlist")
+        elif (rules := self._rules(read.document.text)).paused or not rules.valid:
+            self.broken(1, "approved under a paused or invalid allowlist")
+
+    def _check_evidence(self, sent: Sent, target: Target) -> None:
+        frame, read, intent = FRAME.get(), DOCUMENT.get(), sent.intent
+        if frame is None or frame.finished is None or frame.started is None or intent.link is None or not intent.sequence:
+            self.broken(1, "approved without a look")
+            return
+        if read is None or read.document is None:
+            return  # Said already.
+        rules, now = self._rules(read.document.text), self.world.now()
+        earlier = [one for one in self.oracle.remembered.get(target.id.key, ()) if one is not frame]
+        objections = self.oracle.objections(
+            frame, earlier, sent.connection, intent.link, rules, target, before=intent.sequence
+        )
+        since = self.oracle.settled_since(frame, sent.connection, intent.link, rules, target)
+        if since is None or frame.started - since < self.oracle.settle:
+            objections.append("it has not settled")
+        if read.at < intent.at - timedelta(seconds=1):
+            objections.append("the allowlist was not read again")
+        if now - frame.finished > timedelta(seconds=2 * ARM_TIMEOUT):
+            objections.append("the look is too old")
+        if objections:
+            self.broken(1, f"{sent.connection.name} is approved although: {'; '.join(objections)}")
+
+    def _true_link(self, intent: Told) -> TrueLink | None:
+        """The life that an intent was for."""
+        lives = [one for one in self.world.lives if low(one.link.id) == intent.link and one.created_at <= intent.at]
+        return lives[-1] if lives else None
+
+    def _race(self, sent: Sent) -> int:
+        """0 where the connection is the link's own; else which of the races that are named it is."""
+        true, link = self.world.connections.get(sent.connection), self._true_link(sent.intent)
+        if true is None or link is None or true.owner is link:
+            return 0
+        frame = FRAME.get()
+        listed = {one.id for one in (frame.connections or ())} if frame else set()
+        race = 0
+        if link.genuine_lost:
+            race = 1
+        elif self.story.late and not any(one.connection.id in listed for one in link.connections):
+            race = 2
+        if not race:
+            self.broken(2, f"{sent.connection.name}, {whose(true)}, is approved for {link.link.id.name}, life {link.life}")
+            return -1
+        self.counts[f"race {race}"] += 1
+        return race
+
+    def on_written(self, sent: Sent) -> None:
+        sent.done = True
+        self.counts[f"done {sent.status}"] += 1
+
+    def _check_taking_back(self, sent: Sent, target: Target) -> None:
+        intent, chain, frame = sent.intent, self.oracle.chain(target), FRAME.get()
+        approval = chain.intents.get(intent.undoes)
+        if approval is None or frame is None or frame.finished is None:
+            self.broken(3, f"{sent.status} without an approval of ours to undo")
+            return
+        if approval.by_person or chain.adopted(low(sent.connection)) is not None:
+            self.broken(4, "what a person approved is taken back")
+        if not any(one.intent is approval for one in self.sent):
+            self.broken(4, "an approval that we did not write is taken back")
+        looks = [*[one for one in self.oracle.remembered.get(target.id.key, ()) if one is not frame], frame][-ENOUGH:]
+        since = approval.at
+        if self.story.take_back == "never":
+            self.broken(3, "something is taken back, though the policy is never")
+        if frame.finished - since < timedelta(seconds=self.story.deadline):
+            self.broken(3, "taken back before the deadline")
+        rules = self._latest_rules()
+        states = [self._contradiction(one, sent.connection, approval, rules, target) for one in looks]
+        approved = [one for one in states if one != "not Approved"]
+        if len(approved) < ENOUGH or (self.story.take_back == "contradiction" and "" in approved):
+            self.broken(3, f"taken back by slowness alone: the last looks say {states}")
+        true, link = self.world.connections.get(sent.connection), self._true_link(approval)
+        genuine = true is not None and true.owner is link
+        if genuine and self.story.take_back == "contradiction":
+            self.counts["race 3"] += 1
+        self.counts[f"taken back, {'genuine' if genuine else 'impostor'}"] += 1
+
+    def _latest_rules(self) -> Rules | None:
+        read = DOCUMENT.get()
+        rules = self._rules(read.document.text) if read and read.document else None
+        return rules if rules and rules.valid else None
+
+    def _contradiction(self, frame: Frame, connection: ArmId, approval: Told, rules: Rules | None, target: Target) -> str:
+        """Why one look contradicts an approval; "" where it does not."""
+        found = next((one for one in frame.connections or () if one.id == connection), None)
+        link = find_link(frame, approval.link or "")
+        if found is None or found.status.value != "Approved":
+            return "not Approved"
+        if link is None or not approval.may_be(link) or frame.finished is None:
+            return ""
+        if link.status.value in {"Rejected", "Disconnected"}:
+            return link.status.value
+        others = [one for one in frame.connections or () if one.id != connection and one.status.value == "Pending"]
+        rival = any(self.oracle.could_be(one, link, rules, target, frame.finished) for one in others)
+        return "Pending beside a rival" if link.status.value == "Pending" and rival else ""
+
+    # What is told
+
+    def on_result(self, result: TargetResult) -> None:
+        """Two pending connections that fit one link, listed together, are both told as critical."""
+        frame = self.looks.get((result.target.id.key, result.looked_at))
+        if frame is None or frame.finished is None:
+            self.broken(5, "a result that rests on no look")
+            return
+        told = {finding.about for finding in result.findings if finding.id is FindingId.IMPOSTOR_SUSPECTED}
+        pending = [one for one in frame.connections or () if one.status.value == "Pending"]
+        for _, service in frame.services.values():
+            for link in service.links if service else ():
+                if link.target != result.target:
+                    continue
+                named = [one for one in pending if self.oracle.fits_template(one, link, "{link}")]
+                alike = [one for one in named if one.description == link.request_message]
+                default = not any(spec.template for spec in self.story.rules)
+                if default and len(alike) > 1 and (missing := [one for one in alike if one.id.key not in told]):
+                    self.broken(7, f"{missing[0].id.name} is not alone, and no finding says so")
+
+    # The end
+
+    def at_end(self, swept: SweepResult, rules: Rules | None) -> None:
+        """Long after people and faults have stopped, and after a last sweep."""
+        self._check_writes()
+        for chain, check in self._checks.items():
+            for fault in check.end(self.stores.head(chain)):
+                self.broken(5, fault.message)
+            for record, _ in self.stores.chains[chain]:
+                self._check_replay(record)
+        if not swept.complete:
+            self.broken(6, "the last sweep is not complete, though nothing fails any more")
+        if rules is None:
+            told = {finding.id for finding in swept.all_findings if finding.severity is Severity.CRITICAL}
+            if FindingId.ALLOWLIST_UNREADABLE not in told:
+                self.broken(7, "nobody is told that the allowlist is unreadable")
+        results = {result.target: result for result in swept.targets}
+        for target in self.oracle.watched(rules):
+            if target not in results:
+                self.broken(6, f"{target.id.name} is not looked at")
+                continue
+            self._check_end(results[target], rules)
+        self._check_breaches(swept)
+
+    def _check_replay(self, record: Record) -> None:
+        replayed = replay(record)
+        if replayed is not None and not replayed.same:
+            self.broken(5, f"replaying gives {replayed.derived!r}, recorded is {replayed.recorded!r}")
+
+    def _check_writes(self) -> None:
+        for sent in self.sent:
+            chain = self.oracle.chain(Target(sent.connection.parent))
+            told = chain.intents.get(sent.intent.decision, sent.intent)
+            later = [outcome for sequence, outcome in told.outcomes if sequence > told.sequence]
+            if not later and not (told.action == "approve" and told.open):
+                self.broken(5, f"the {told.action} of {_short(told.connection)} has no outcome")
+
+    def _check_end(self, result: TargetResult, rules: Rules | None) -> None:
+        frame = self.looks[result.target.id.key, result.looked_at]
+        truth = CodeTruth(self.oracle, frame, rules, result.target, self.story)
+        reports = {low(report.connection): report for report in result.decisions if report.connection is not None}
+        for connection in frame.connections or ():
+            report = reports.get(low(connection.id))
+            if report is None:
+                self.broken(6, f"nothing is said about {connection.id.name}")
+            else:
+                self._check_report(report, truth, frame, rules, result)
+        for report in result.decisions:
+            for reason in report.reasons:
+                if (lie := truth.lie(report, reason)) is not None:
+                    self.broken(6, f"{_short(low(report.connection or report.link))} has {reason.code.value}, but {lie}")
+        if result.waiting and not truth.waits():
+            self.broken(6, f"{result.target.id.name} waits for nothing")
+        self._check_findings(result, frame, rules)
+
+    def _check_report(
+        self, report: DecisionReport, truth: CodeTruth, frame: Frame, rules: Rules | None, result: TargetResult
+    ) -> None:
+        """An allowed, unambiguous connection does not stay Pending."""
+        connection = next(one for one in frame.connections or () if one.id == report.connection)
+        if connection.status.value != "Pending" or not self.story.enforce or rules is None or self._budget_is_spent(result):
+            return
+        for link in truth.fitting(connection):
+            earlier = [one for one in self.oracle.remembered.get(result.target.id.key, ()) if one is not frame]
+            if find_link(frame, low(link.id)) is None:
+                continue
+            if not self.oracle.objections(
+                frame, earlier, connection.id, low(link.id), rules, result.target, before=1 << 60
+            ):
+                codes = " ".join(reason.code.value for reason in report.reasons)
+                self.broken(6, f"{connection.id.name} is allowed and alone, and still Pending: {report.verdict} {codes}")
+
+    def _budget_is_spent(self, result: TargetResult) -> bool:
+        return any(reason.code.value == "budget_spent" for report in result.decisions for reason in report.reasons)
+
+    def _check_findings(self, result: TargetResult, frame: Frame, rules: Rules | None) -> None:
+        target, now = result.target, result.looked_at
+        told = {(f.id, f.about) for f in result.findings if f.severity is Severity.CRITICAL}
+        truth = CodeTruth(self.oracle, frame, rules, target, self.story)
+        expected: set[tuple[FindingId, str]] = set()
+        for connection in frame.connections or ():
+            if connection.status.value == "Pending" and truth.is_ambiguous(connection):
+                expected.add((FindingId.IMPOSTOR_SUSPECTED, connection.id.key))
+        chain = self.oracle.chain(target)
+        here = {low(one.id): one for one in frame.connections or ()}
+        for intent in chain.approvals():
+            found = here.get(intent.connection)
+            approved = found is not None and found.status.value == "Approved"
+            if intent.open and found is not None and now - intent.at > timedelta(seconds=self.story.deadline + 600):
+                if not any(about == intent.decision for _, about in told):
+                    expected.add((FindingId.APPROVAL_UNCONFIRMED, intent.decision))
+                if approved and truth.is_confirmed(intent):
+                    self.broken(6, f"{_short(intent.connection)} and its link are Approved, and it is not confirmed")
+            if intent.outcome == "ambiguous" and approved and chain.adopted(intent.connection) is None:
+                expected.add((FindingId.APPROVAL_AMBIGUOUS, intent.decision))
+        for true in self.world.links.values():
+            undo = chain.quarantine(true.link, before=1 << 60) if true.link.target == target else None
+            if undo is not None:
+                expected.add((FindingId.APPROVAL_TAKEN_BACK, undo.undoes))
+        for id_, about in sorted(expected - told):
+            self.broken(7, f"no critical finding {id_.value} about {_short(low(about))}")
+        for id_, about in sorted(told - expected):
+            if id_ is FindingId.IMPOSTOR_SUSPECTED:
+                self.broken(6, f"an impostor is suspected beside {_short(low(about))}, which is alone")
+
+    def _check_breaches(self, swept: SweepResult) -> None:
+        """Each race ends confirmed, taken back by its rule, or with a critical finding that stands."""
+        critical = {(f.target, f.about) for f in swept.all_findings if f.severity is Severity.CRITICAL}
+        for sent in self.sent:
+            true = self.world.connections.get(sent.connection)
+            if sent.race <= 0 or not sent.done or true is None or not true.there:
+                continue
+            if true.connection.status.value != "Approved":
+                continue
+            intent = sent.intent
+            if intent.outcome in {"confirmed", "taken_back"} or any(about == intent.decision for _, about in critical):
+                self.counts[f"race {sent.race} ended {intent.outcome or 'open'}"] += 1
+                continue
+            self.broken(2, f"race {sent.race} on {sent.connection.name} ends {intent.outcome or 'open'} with no critical finding")
+
+
+def _nothing(connection: ArmId, action: str) -> Told:
+    from tests.simulation.oracle import Told
+    from tests.simulation.story import START
+
+    return Told("", 0, action, low(connection), None, None, False, "", START, None)
+
+
+def _short(text: str) -> str:
+    return text.rpartition("/")[2].lower()
+
+
+def _summary(record: Record) -> str:
+    body, kind = record.entry.body, record.entry.kind
+    match kind:
+        case RecordKind.OUTCOME:
+            return f"outcome {body['outcome']} of {body['action']} {_short(str(body['connection']))}: {body['why']}"
+        case RecordKind.HUMAN:
+            return f"a person's {body['decision']} of {_short(str(body['connection']))}"
+        case RecordKind.INTENT:
+            intent = body["intent"]
+            return f"intent to {intent['action']} {_short(str(intent['connection']))} ({str(body['decision'])[:8]})"  # type: ignore[index,call-overload]
+        case _:
+            codes = " ".join(str(code) for code in body.get("codes", ()))  # type: ignore[union-attr]
+            return f"{body.get('verdict', kind.value)} {_short(str(body.get('subject', '')))}: {codes}"

@@ -1,0 +1,166 @@
+"""Operators and attackers: what a story's people do, at Azure's portal, at the allowlist and at a desk."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from shared.core.errors import AzureError, LinkguardError
+from shared.core.history import HumanDecision
+from shared.core.model import CONNECTION_CHILD
+from shared.services.human import decide_by_hand
+from shared.services.wait import sweep_until_done
+from tests.simulation.ports import Process
+from tests.simulation.rules import Rules
+from tests.simulation.story import Act, Fault, RuleSpec
+from tests.simulation.workers import tell
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Coroutine
+
+    from tests.simulation.rules import Editor
+    from tests.simulation.story import Action
+    from tests.simulation.workers import Queue, Setting
+
+_BY_HAND = {
+    Act.CLI_APPROVE: HumanDecision.APPROVE,
+    Act.CLI_REJECT: HumanDecision.REJECT,
+    Act.CLI_ADOPT: HumanDecision.ADOPT,
+}
+
+
+class People:
+    """Everybody who is not Linkguard."""
+
+    def __init__(self, setting: Setting, editor: Editor, rules: Rules, queue: Queue) -> None:
+        self._setting = setting
+        self._editor = editor
+        self._first = self._rules = rules
+        self._queue = queue
+        self.desks: set[asyncio.Task[None]] = set()
+        world = setting.world
+        for action in setting.story.actions:
+            world.loop.call_later(action.at, self._act, action)
+        world.on_link_made = lambda link: queue.event(str(link.id))
+        world.on_decided = lambda connection: queue.event(str(connection.id))
+        if Fault.FORGED_EVENTS in setting.story.faults:
+            for _ in range(4):
+                world.loop.call_later(world.rng.uniform(10, setting.story.duration), self._forge)
+
+    @property
+    def rules(self) -> Rules | None:
+        """The allowlist as it is; None where it cannot be read."""
+        return self._rules if self._setting.shelf.document is not None and self._rules.valid else None
+
+    def _forge(self) -> None:
+        """An event about what is not there, or is not ours, or is no id at all."""
+        world = self._setting.world
+        target = world.rng.choice(world.targets)
+        self._queue.event(
+            world.rng.choice(
+                (
+                    "/subscriptions/junk\r\nX: y",
+                    str(target.id.child(CONNECTION_CHILD, "not-there")),
+                    str(world.rng.choice(world.services).child("sharedPrivateLinkResources", "not-there")),
+                    str(world.rng.choice([*world.connections, target.id])),
+                )
+            )
+        )
+
+    def _act(self, action: Action) -> None:  # noqa: C901  one case an act
+        world, setting = self._setting.world, self._setting
+        setting.say("people", f"{action.act.value}{f' {action.name}' if action.name else ''}")
+        match action.act:
+            case Act.MAKE_LINK:
+                world.make_link(action)
+            case Act.DELETE_LINK:
+                world.delete_link(action)
+            case Act.IMPOSTOR:
+                world.impostor(action)
+            case Act.IMPOSTOR_LEAVES:
+                world.impostor_leaves(action)
+            case Act.PORTAL_APPROVE | Act.PORTAL_REJECT | Act.PORTAL_DELETE:
+                self._at_the_portal(action)
+            case Act.CLI_APPROVE | Act.CLI_REJECT | Act.CLI_ADOPT:
+                self._at_a_desk(self._decide(action))
+            case Act.CLI_SWEEP:
+                self._at_a_desk(self._sweep())
+            case Act.PAUSE | Act.BREAK | Act.MEND | Act.DENY | Act.REMOVE_RULE | Act.OTHER_WORDS:
+                self._edit(action)
+
+    def _at_the_portal(self, action: Action) -> None:
+        world = self._setting.world
+        meant = world.pick(action.pick, genuine=action.genuine)
+        if meant is None:
+            return
+        try:
+            match action.act:
+                case Act.PORTAL_APPROVE:
+                    world.decide(meant.connection.id, "Approved", "fine", "portal")
+                case Act.PORTAL_REJECT:
+                    world.decide(meant.connection.id, "Rejected", "no", "portal")
+                case _:
+                    world.delete(meant.connection.id, "portal")
+        except AzureError as error:
+            self._setting.say("people", f"refused: {error}")
+
+    def _edit(self, action: Action) -> None:
+        target = action.target
+        match action.act:
+            case Act.PAUSE:
+                self._rules = replace(self._rules, paused=True)
+            case Act.DENY:
+                deny = RuleSpec(id=f"deny{target}", service=None, target=target, deny=True)
+                others = tuple(spec for spec in self._rules.specs if spec.id != deny.id)
+                self._rules = replace(self._rules, specs=(*others, deny))
+            case Act.REMOVE_RULE:
+                self._rules = replace(self._rules, specs=self._rules.specs[1:])
+            case Act.MEND:
+                self._rules = self._first
+            case Act.BREAK if action.genuine:
+                self._rules = replace(self._rules, valid=False)
+            case Act.BREAK:
+                self._setting.shelf.document = None
+                return
+            case _:
+                pass
+        self._setting.shelf.document = self._editor.write(self._rules)
+
+    # At a desk
+
+    def _at_a_desk(self, work: Coroutine[None, None, None]) -> None:
+        task = self._setting.world.loop.create_task(work)
+        self.desks.add(task)
+        task.add_done_callback(self.desks.discard)
+
+    def _desk(self) -> Process:
+        return Process("desk", self._setting.chaos, may_die=False)
+
+    async def _decide(self, action: Action) -> None:
+        meant = self._setting.world.pick(action.pick, genuine=action.genuine)
+        if meant is None:
+            return
+        engine = self._setting.engine(self._desk())
+        decision = _BY_HAND[action.act]
+        try:
+            result = await decide_by_hand(
+                engine, meant.connection.id, decision, reason="because", ticket="", by="00000000-0000-0000-0000-00000000beef"
+            )
+        except LinkguardError as error:
+            self._setting.say("desk", f"cannot {decision.value}: {type(error).__name__}")
+        except Exception as error:  # noqa: BLE001  whatever the engine raises that it does not announce is a bug
+            self._setting.checker.broken(5, f"a person's decision raises {type(error).__name__}: {error}")
+        else:
+            self._setting.say("desk", f"{decision.value}: {result.message}")
+
+    async def _sweep(self) -> None:
+        from datetime import timedelta
+
+        engine = self._setting.engine(self._desk())
+        try:
+            tell(self._setting, await sweep_until_done(engine, timeout=timedelta(minutes=5)))
+        except LinkguardError as error:
+            self._setting.say("desk", f"the sweep fails: {type(error).__name__}")
+        except Exception as error:  # noqa: BLE001  as above
+            self._setting.checker.broken(5, f"a sweep at a desk raises {type(error).__name__}: {error}")

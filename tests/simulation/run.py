@@ -1,0 +1,146 @@
+"""One story, from its first second until long after its people and faults have stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from shared.services.sweep import sweep
+from tests.simulation.chaos import STORE_OUTAGE, Chaos
+from tests.simulation.invariants import Checker
+from tests.simulation.oracle import Oracle
+from tests.simulation.people import People
+from tests.simulation.ports import Process, SharedStores, Shelf
+from tests.simulation.rules import Editor, Rules
+from tests.simulation.story import Fault
+from tests.simulation.timeline import Timeline
+from tests.simulation.virtual_loop import VirtualLoop
+from tests.simulation.virtual_loop import run as run_loop
+from tests.simulation.workers import SETTLE, SNAPSHOT_AGE, Queue, Setting, Timer, Worker, settings_of, tell
+from tests.simulation.world import World
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from typing import Any
+
+    from shared.services.results import SweepResult
+    from tests.simulation.invariants import ViolationError
+    from tests.simulation.story import Story
+
+CALM_SWEEP: Final = 600.0
+QUIET: Final = 4300.0
+"""Seconds without a new record after which nothing more will come: an hour is the longest that anything waits for."""
+LONGEST_CALM: Final = 6 * 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one run came to."""
+
+    story: Story
+    violations: tuple[ViolationError, ...]
+    digest: str
+    """Of all that happened: the same for the same story."""
+    counts: Counter[str]
+    timeline: Timeline
+    hours: float
+    """Virtual."""
+
+
+def run(story: Story) -> Outcome:
+    """Run a story; the first broken invariant ends it."""
+    loop = VirtualLoop()
+    timeline = Timeline()
+    world = World(story, loop, random.Random(f"{story.seed} world"), timeline)
+    editor = Editor(world)
+    rules = Rules(story.rules)
+    stores = SharedStores()
+    skew = max((abs(one) for one in story.skews), default=0.0)
+    oracle = Oracle(world, SETTLE, SNAPSHOT_AGE + SETTLE * 2 + (SETTLE / SETTLE.total_seconds()) * skew)
+    checker = Checker(story=story, world=world, stores=stores, editor=editor, oracle=oracle)
+    setting = Setting(
+        story=story,
+        world=world,
+        stores=stores,
+        shelf=Shelf(editor.write(rules)),
+        checker=checker,
+        chaos=Chaos(story, random.Random(f"{story.seed} chaos")),
+        settings=settings_of(story),
+    )
+    # A dead worker's tasks end with Crashed, which nobody retrieves.
+    loop.set_exception_handler(lambda *_: None)
+    run_loop(loop, _tell(setting, editor, rules))
+    return Outcome(story, tuple(checker.violations), timeline.digest(), checker.counts, timeline, loop.elapsed / 3600)
+
+
+async def _tell(setting: Setting, editor: Editor, rules: Rules) -> None:
+    story, chaos, checker = setting.story, setting.chaos, setting.checker
+    workers = [Worker(f"worker {number}", setting, skew=skew) for number, skew in enumerate(story.skews)]
+    queue = Queue(setting, workers)
+    timer = Timer(setting, workers)
+    people = People(setting, editor, rules, queue)
+    _plan_outages(setting)
+    await _until(setting, story.duration)
+    chaos.active = False
+    setting.stores.away_until = 0.0
+    setting.say("people", "stop, and so do the faults")
+    queue.open = timer.open = False
+    await _until(setting, story.duration + 400)
+    last = await _calm(setting)
+    if last is not None and not checker.violations:
+        checker.at_end(last, people.rules)
+
+
+async def _until(setting: Setting, moment: float) -> None:
+    """Wait, unless an invariant breaks."""
+    while not setting.checker.violations and setting.world.loop.elapsed < moment:
+        await asyncio.sleep(min(60.0, moment - setting.world.loop.elapsed))
+
+
+async def _calm(setting: Setting) -> SweepResult | None:
+    """Sweep on until nothing changes any more."""
+    engine = setting.engine(Process("calm", setting.chaos, may_die=False))
+    elapsed = setting.world.loop.elapsed
+    end, quiet_since, length, result = elapsed + LONGEST_CALM, elapsed, -1, None
+    while not setting.checker.violations and setting.world.loop.elapsed < end:
+        try:
+            result = await sweep(engine)
+        except Exception as error:  # noqa: BLE001  nothing fails any more
+            setting.checker.broken(6, f"a sweep in calm raises {type(error).__name__}: {error}")
+            return None
+        tell(setting, result)
+        now, records = setting.world.loop.elapsed, sum(map(len, setting.stores.texts.values()))
+        if records != length:
+            quiet_since, length = now, records
+        if now - quiet_since >= (QUIET if result.waiting or _held(result) else 0.0):
+            break
+        await asyncio.sleep(CALM_SWEEP)
+    return result
+
+
+def _held(result: SweepResult) -> bool:
+    return any(decision.verdict != "settled" for decision in result.decisions)
+
+
+def _plan_outages(setting: Setting) -> None:
+    story, rng, loop = setting.story, setting.chaos.rng, setting.world.loop
+    if Fault.STORE_OUTAGES in story.faults:
+        for _ in range(rng.randint(1, 3)):
+            loop.call_later(rng.uniform(0, story.duration), _begin_outage, setting, rng.uniform(*STORE_OUTAGE))
+    if Fault.STATE_LOSS in story.faults:
+        for _ in range(rng.randint(1, 2)):
+            loop.call_later(rng.uniform(0, story.duration), _lose_state, setting)
+
+
+def _begin_outage(setting: Setting, seconds: float) -> None:
+    setting.say("store", f"is away for {seconds:.0f} s")
+    setting.stores.away_until = setting.world.loop.elapsed + seconds
+
+
+def _lose_state(setting: Setting) -> None:
+    setting.say("store", "loses what was remembered")
+    for partition in ("targets", "snapshot"):
+        setting.stores.rows.pop(partition, None)
+    setting.checker.on_state_lost()
