@@ -16,6 +16,7 @@ from shared.core.model import Target
 from shared.core.wire import from_json, to_json
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from shared.core.finding import Finding
