@@ -216,7 +216,7 @@ def _unconfirmed(intent: Intent, situation: Situation, looks: Looks, timing: Tim
     why = "the link contradicts the approval" if contradicted else "the link does not show the approval yet"
     if overdue and not intent.by_person and status is ConnectionStatus.APPROVED:
         match timing.policy:
-            case TakeBackPolicy.CONTRADICTION if looks.contradicted >= ENOUGH_LOOKS:
+            case TakeBackPolicy.CONTRADICTION if contradicted and looks.contradicted >= ENOUGH_LOOKS:
                 return TakeBack(why=why)
             case TakeBackPolicy.DEADLINE if looks.approved >= ENOUGH_LOOKS:
                 return TakeBack(why=why)
