@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from functools import total_ordering
+from functools import lru_cache, total_ordering
 from typing import Final, Self
 from uuid import UUID
 
@@ -17,6 +17,8 @@ from shared.core.errors import InvalidIdError
 MAX_ID_LENGTH: Final = 2048
 """Longer than any id ARM can make; a longer text is junk and is refused."""
 
+_REMEMBERED: Final = 4096
+"""Ids that are not parsed again: one look meets each of them many times."""
 _SEGMENT: Final = re.compile(r"[^/\s\x00-\x1f\x7f?#%&\\]+")
 _QUOTED_AT_MOST: Final = 120
 
@@ -56,6 +58,7 @@ class ArmId:
         object.__setattr__(self, "key", fold_case(str(self)))
 
     @classmethod
+    @lru_cache(maxsize=_REMEMBERED)
     def parse(cls, text: str) -> Self:
         """Read ``text``.
 
