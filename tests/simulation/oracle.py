@@ -143,7 +143,7 @@ class Chain:
         ]
         created = link.created_at.isoformat() if link.created_at else None
         for person in self.people:
-            freed = any(name == low(link.id) and made == created for name, made in person.links)
+            freed = any(name == low(link.id) and (None in {made, created} or made == created) for name, made in person.links)
             if person.decision == "approve" and freed and person.sequence < before:
                 events.append((person.sequence, None))
         for _, told in sorted(events, key=lambda event: event[0]):
@@ -359,7 +359,7 @@ class Oracle:
         chain = self.chain(target)
         person = chain.adopted(low(other.id))
         if person is not None and person.sequence < before:
-            return bool(person.links) and person.links[0][0] != low(link.id) or _another_life(person.links, link)
+            return len(person.links) == 1 and (person.links[0][0] != low(link.id) or _another_life(person.links, link))
         told = chain.newest_approval(low(other.id))
         return told is not None and told.link is not None and not told.may_be(link) and told.outcome == "confirmed"
 
