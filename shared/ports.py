@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from shared.core.arm_id import ArmId
     from shared.core.ledger import Head, Record, RecordKind
-    from shared.core.model import Connection, SignalR, Site, Target
+    from shared.core.model import Connection, ListedSite, SignalR, Site, Target
 
 
 class Clock(Protocol):
@@ -70,6 +70,10 @@ class Azure(Protocol):
 
     async def get_site(self, target: Target) -> Reading[Site | None]:
         """A target's exposure and tier, None where it does not exist."""
+        ...
+
+    async def list_sites(self, subscription: str) -> Reading[tuple[ListedSite, ...]]:
+        """Every site of a subscription, all pages; its slots are not among them."""
         ...
 
     async def list_connections(self, target: Target) -> Reading[tuple[Connection, ...] | None]:

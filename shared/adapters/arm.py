@@ -27,7 +27,7 @@ from shared.adapters.arm_errors import (
 from shared.adapters.arm_parse import distinct
 from shared.adapters.urls import has_origin, is_loopback
 from shared.core.errors import AzureForbiddenError, ConfigError
-from shared.core.model import SIGNALR_TYPE, SITE_TYPE, SLOT_TYPE, Connection, SignalR, Site, Target
+from shared.core.model import SIGNALR_TYPE, SITE_TYPE, SLOT_TYPE, Connection, ListedSite, SignalR, Site, Target
 from shared.ports import CallCount, Reading
 
 if TYPE_CHECKING:
@@ -184,6 +184,20 @@ class Arm:
         if plan is not None:
             site = replace(site, tier=await self._tier(plan))
         return Reading(site, answer.started, answer.finished)
+
+    async def list_sites(self, subscription: str) -> Reading[tuple[ListedSite, ...]]:
+        """Every site of a subscription: the pages of one list. Plans are not asked."""
+        operation = Operation(
+            method=GET, resource_type=SITE_TYPE, subject=f"/subscriptions/{subscription}", subscription=subscription
+        )
+        listed = await self._list(
+            operation,
+            lambda sdk, options: sdk.web(subscription).web_apps.list(**options),
+            lambda body: arm_parse.parse_site_page(operation, body),
+        )
+        if listed.value is None:
+            raise not_found(operation)
+        return Reading(distinct(operation, listed.value, lambda one: one.site.target.id), listed.started, listed.finished)
 
     async def list_connections(self, target: Target) -> Reading[tuple[Connection, ...] | None]:
         """A target's connections by the list call, all pages."""

@@ -16,15 +16,17 @@ import msgspec
 
 from shared.adapters.arm_errors import LINK_CHILD, PLAN_TYPE, Operation, malformed
 from shared.core.arm_id import ArmId, fold_case
-from shared.core.errors import InvalidIdError
+from shared.core.errors import AzureMalformedError, InvalidIdError
 from shared.core.model import (
     CONNECTION_CHILD,
     SIGNALR_TYPE,
+    SITE_TYPE,
     Connection,
     ConnectionStatus,
     Link,
     LinkProvisioning,
     LinkStatus,
+    ListedSite,
     SignalR,
     Site,
     Target,
@@ -122,6 +124,11 @@ class _SiteConfig(_Wire):
 
 class _SiteProperties(_Wire):
     public_network_access: str | None = None
+    default_host_name: str | None = None
+    host_names: list[str] | None = None
+    enabled_host_names: list[str] | None = None
+    # Converted apart: what comes inline is a hint alone, and refuses nothing.
+    private_endpoint_connections: object = None
     site_config: _SiteConfig | None = None
     server_farm_id: str | None = None
     # A text in the api-versions seen; what the newest gives is not known, and the plan's own GET says the same.
@@ -201,6 +208,45 @@ def parse_site(operation: Operation, body: bytes, target: Target) -> tuple[Site,
     wire = _decode(operation, body, _Site)
     if _id(operation, wire.id, "$.id") != target.id:
         raise malformed(operation, "$.id is another resource's")
+    return _site(wire, target)
+
+
+def parse_site_page(operation: Operation, body: bytes) -> Page[ListedSite]:
+    """A page of a subscription's sites."""
+    page = _decode(operation, body, _WirePage[_Site])
+
+    def parse(wire: _Site, place: str) -> ListedSite:
+        site_id = _id(operation, wire.id, f"{place}.id")
+        if not site_id.is_type(SITE_TYPE):
+            raise malformed(operation, f"{place}.id is not of type {SITE_TYPE}")
+        if fold_case(site_id.subscription) != fold_case(operation.subscription):
+            raise malformed(operation, f"{place}.id is of another subscription")
+        target = Target(site_id)
+        site, _ = _site(wire, target)
+        return ListedSite(site=site, host_names=_host_names(wire.properties), connections=_inline(operation, wire, target))
+
+    return Page(items=_each(page.value, "$.value", parse), next_link=page.next_link)
+
+
+def _host_names(properties: _SiteProperties) -> tuple[str, ...]:
+    """Every name that the site answers to, but for its deployment service's."""
+    named = [properties.default_host_name, *(properties.host_names or ()), *(properties.enabled_host_names or ())]
+    return tuple(sorted({bounded(name).lower() for name in named if name and ".scm." not in name.lower()}))
+
+
+def _inline(operation: Operation, wire: _Site, target: Target) -> tuple[Connection, ...] | None:
+    """The connections that came with the site; None where none came, or not what they should be."""
+    inline = wire.properties.private_endpoint_connections
+    if inline is None:
+        return None
+    try:
+        found = msgspec.convert(inline, list[_Connection])
+        return _each(found, "$", lambda one, place: _connection(operation, one, target, place))
+    except (msgspec.ValidationError, AzureMalformedError):
+        return None
+
+
+def _site(wire: _Site, target: Target) -> tuple[Site, ArmId | None]:
     properties = wire.properties
     in_config = properties.site_config.public_network_access if properties.site_config else None
     tier = properties.sku if isinstance(properties.sku, str) else ""

@@ -197,3 +197,15 @@ class Site:
     """``Enabled``, ``Disabled``, or "" for null: enabled until the first private endpoint, then disabled (facts.md)."""
     tier: str
     """The plan's tier, such as ``PremiumV2``; "" where nobody said."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedSite:
+    """A site as the list of its subscription shows it."""
+
+    site: Site
+    """Its tier is "" where the list does not say it: plans are not asked."""
+    host_names: tuple[str, ...]
+    """Default and custom ones, lower-case."""
+    connections: tuple[Connection, ...] | None
+    """Where the list carried them; None where it did not. Good for finding out where to look, never for a decision."""

@@ -108,8 +108,12 @@ class Building(Directory):
         kind: str = "functionapp",
         location: str = "East US",
         tags: Mapping[str, str] | None = None,
+        host_names: Iterable[str] = (),
     ) -> str:
-        """A site, on ``plan`` or on a plan of its own of ``tier``. Returns its id."""
+        """A site, on ``plan`` or on a plan of its own of ``tier``. Returns its id.
+
+        ``host_names``: custom ones, besides its default one.
+        """
         plan = plan or self.add_plan(f"{name}-plan", group=group, subscription=subscription, tier=tier, location=location)
         site = Target(
             id=ResourceId(subscription, group, _WEB_PROVIDER, (("sites", name),)),
@@ -119,6 +123,7 @@ class Building(Directory):
             kind=kind,
             public_network_access=public_network_access,
             tags=dict(tags or {}),
+            host_names=tuple(host_names),
         )
         self.home(site.id).sites.add(shelf_name(site.id), site)
         return str(site.id)

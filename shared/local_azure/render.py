@@ -134,6 +134,7 @@ class Renderer:
         host = fold("-".join(name for _, name in target.id.path))
         is_slot = fold(target.id.type) == fold(SLOT)
         hosts = [f"{host}.azurewebsites.net", f"{host}.scm.azurewebsites.net"]
+        custom = list(target.host_names)
         properties: JsonObject = {
             "availabilityState": "Normal",
             "clientAffinityEnabled": False,
@@ -145,12 +146,12 @@ class Renderer:
             "dailyMemoryTimeQuota": 0,
             "defaultHostName": hosts[0],
             "enabled": True,
-            "enabledHostNames": hosts,
+            "enabledHostNames": [*custom, *hosts],
             "hostNameSslStates": [
                 {"name": name, "hostType": kind, "sslState": "Disabled"}
                 for name, kind in zip(hosts, ("Standard", "Repository"), strict=True)
             ],
-            "hostNames": hosts[:1],
+            "hostNames": [*custom, *hosts[:1]],
             "hostNamesDisabled": False,
             "httpsOnly": True,
             "hyperV": False,

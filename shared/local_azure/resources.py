@@ -137,6 +137,8 @@ class Target(Resource):
     kind: str
     public_network_access: str | None
     tags: dict[str, str]
+    host_names: tuple[str, ...] = ()
+    """Custom ones, besides the default."""
     connections: Shelf[Connection] = field(default_factory=Shelf)
     slots: Shelf[Target] = field(default_factory=Shelf)
 

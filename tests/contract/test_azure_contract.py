@@ -242,3 +242,13 @@ async def test_calls_are_counted(estate: Estate) -> None:
         f"GET {PEC}": 1,
         f"PUT {PEC}": 1,
     }
+
+
+async def test_the_sites_of_a_subscription_are_listed_without_their_slots(estate: Estate) -> None:
+    """Each with its exposure, its tier, its host names, and its connections where the list carries them."""
+    stranger = estate.stranger(estate.site)
+    (listed,) = (await estate.azure.list_sites(SUBSCRIPTION)).value
+    assert listed.site.target == estate.site
+    assert (listed.site.public_network_access, listed.site.tier) == ("Enabled", "PremiumV3")
+    assert f"{estate.site.id.name}.azurewebsites.net" in listed.host_names
+    assert [connection.id for connection in listed.connections or ()] == [stranger]

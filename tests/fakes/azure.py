@@ -22,6 +22,7 @@ from shared.core.model import (
     Link,
     LinkProvisioning,
     LinkStatus,
+    ListedSite,
     SignalR,
     Site,
     Target,
@@ -35,7 +36,9 @@ if TYPE_CHECKING:
 SUBSCRIPTION = "00000000-0000-0000-0000-0000000000a1"
 ENDPOINT_SUBSCRIPTION = "00000000-0000-0000-0000-0000000000e1"
 
-type Operation = Literal["list_signalr", "get_signalr", "get_site", "list_connections", "set_connection", "delete_connection"]
+type Operation = Literal[
+    "list_signalr", "get_signalr", "list_sites", "get_site", "list_connections", "set_connection", "delete_connection"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,10 @@ class FakeAzure:
         """Whether a link's status follows its own connection's at once; False: only by hand (:meth:`set_link`)."""
         self.approving = False
         """Whether an approved connection stays Approving until set by hand (:meth:`set_status`)."""
+        self.host_names: dict[Target, tuple[str, ...]] = {}
+        """Custom host names, besides each site's default one."""
+        self.inline_connections = True
+        """Whether the list of sites carries their connections."""
         self.writes: list[Write] = []
         self.lose_write_answers = 0
         """So many writes are done and then answered by a timeout."""
@@ -74,9 +81,18 @@ class FakeAzure:
 
     # What a test builds and changes
 
-    def add_signalr(self, name: str = "contoso-signalr", *, group: str = "contoso", subscription: str = SUBSCRIPTION) -> ArmId:
+    def add_signalr(  # noqa: PLR0913  a test names only what it cares about
+        self,
+        name: str = "contoso-signalr",
+        *,
+        group: str = "contoso",
+        subscription: str = SUBSCRIPTION,
+        tier: str = "Standard",
+        mode: str = "Serverless",
+        upstream: tuple[str, ...] = (),
+    ) -> ArmId:
         service = arm_id(subscription, group, "Microsoft.SignalRService/signalR", name)
-        self.services[service] = SignalR(id=service, tier="Standard", service_mode="Serverless", upstream_templates=(), links=())
+        self.services[service] = SignalR(id=service, tier=tier, service_mode=mode, upstream_templates=upstream, links=())
         return service
 
     def add_site(  # noqa: PLR0913  a test names only what it cares about
@@ -181,6 +197,22 @@ class FakeAzure:
     async def get_site(self, target: Target) -> Reading[Site | None]:
         self._read("get_site", target.id.type)
         return self._reading(self.sites.get(target))
+
+    async def list_sites(self, subscription: str) -> Reading[tuple[ListedSite, ...]]:
+        self._read("list_sites", "Microsoft.Web/sites")
+        return self._reading(
+            tuple(
+                ListedSite(
+                    site=site,
+                    host_names=(f"{target.id.name.lower()}.azurewebsites.net", *self.host_names.get(target, ())),
+                    connections=tuple(c for c in self.connections.values() if c.target == target)
+                    if self.inline_connections
+                    else None,
+                )
+                for target, site in self.sites.items()
+                if target.slot is None and fold_case(target.id.subscription) == fold_case(subscription)
+            )
+        )
 
     async def list_connections(self, target: Target) -> Reading[tuple[Connection, ...] | None]:
         self._read("list_connections", f"{target.id.type}/{CONNECTION_CHILD}")
