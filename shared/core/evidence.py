@@ -7,12 +7,13 @@ One :class:`Evidence` holds all that one decision is made from, and nothing else
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, assert_never, cast
 
 from shared.core.allowlist import DEFAULT_ENDPOINT_NAME, Allowlist, Effect, Rule
+from shared.core.arm_id import ArmId
 from shared.core.endpoint_name import fits
 from shared.core.history import History, Outcome, subject
 from shared.core.ledger import digest
@@ -171,6 +172,8 @@ class Correlation:
     keys: Mapping[str, PublicKey]
     mode: Mode
     settle_seconds: float
+    _known_templates: dict[ArmId, frozenset[str]] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """By service: asked for once for each connection and link, of which a flood has many."""
 
     def evidence(self) -> tuple[Evidence, ...]:
         """One for each connection of the target, then one for each allowlisted link whose connection has not come."""
@@ -214,9 +217,13 @@ class Correlation:
 
     # What fits
 
-    def _templates(self, link: Link) -> set[str]:
-        rules = self.allowlist.about(link.signalr, self.observation.target) if self.allowlist else ()
-        return {rule.endpoint_name for rule in rules if rule.effect is Effect.ALLOW} or {DEFAULT_ENDPOINT_NAME}
+    def _templates(self, link: Link) -> frozenset[str]:
+        service = link.signalr
+        if service not in self._known_templates:
+            rules = self.allowlist.about(service, self.observation.target) if self.allowlist else ()
+            named = frozenset(rule.endpoint_name for rule in rules if rule.effect is Effect.ALLOW)
+            self._known_templates[service] = named or frozenset({DEFAULT_ENDPOINT_NAME})
+        return self._known_templates[service]
 
     def name_fits(self, connection: Connection, link: Link) -> bool:
         """Whether the endpoint's name fits the link by any template that a rule gives for it."""
