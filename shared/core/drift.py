@@ -59,9 +59,17 @@ def explained_by(history: History, connection: ArmId) -> Intent | None:
     return None if approval is None or approval.outcome in _NO_EXPLANATION else approval
 
 
-def allowing(allowlist: Allowlist, signalr: ArmId, target: Target) -> tuple[Rule, ...]:
-    """The allow rules that name a service and a target, expired or not."""
-    return tuple(rule for rule in allowlist.about(signalr, target) if rule.effect is Effect.ALLOW)
+def unruled(correlation: Correlation) -> Iterator[Intent]:
+    """Approvals of ours, no person's, whose connection is Approved and that no allow rule names any more, expired or not."""
+    allowlist, history, observation = correlation.allowlist, correlation.history, correlation.observation
+    for connection in observation.connections:
+        approval = explained_by(history, connection.id)
+        is_ours = approval is not None and not approval.by_person and connection.id not in history.adopted
+        if not is_ours or approval is None or approval.incarnation is None or allowlist is None:
+            continue
+        rules = allowlist.about(approval.incarnation.link.parent, observation.target)
+        if connection.status is ConnectionStatus.APPROVED and not any(rule.effect is Effect.ALLOW for rule in rules):
+            yield approval
 
 
 def _of_approved(correlation: Correlation, connection: Connection, scanned: Collection[str]) -> Iterator[Finding]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, assert_never
 
+from shared.core import drift
+from shared.core.arm_id import fold_case
 from shared.core.confirm import Ended, Open, TakeBack, count, judge, judge_rejection, situate
 from shared.core.decide import decide
 from shared.core.entries import (
@@ -42,6 +44,7 @@ from shared.services.notebook import fetch_memory, keep_memory
 from shared.services.results import DecisionReport, TargetResult, outcome_name
 from shared.services.settings import EngineSettings
 from shared.services.snapshot import Snapshot, Snapshots
+from shared.services.views import held_views, link_views
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -470,13 +473,16 @@ class Step:
         found = [*self._findings, *findings.of_history(self.observation, history)]
         for decision in decisions:
             found += findings.of_decision(decision)
+        correlation, settings = self.correlation(), self._engine.settings
+        found += drift.of_target(correlation, set(map(fold_case, settings.subscriptions)))
+        reports = tuple(self._reports(decisions))
         waits = [decision.verdict for decision in decisions if isinstance(decision.verdict, Wait)]
         times = [wait.until for wait in waits]
         enforced = self._engine.settings.mode is Mode.ENFORCE
         more = any(enforced and isinstance(one.verdict, Approve) and not self._tried_lately(one) for one in decisions)
         return TargetResult(
             target=self.target,
-            decisions=tuple(self._reports(decisions)),
+            decisions=reports,
             findings=tuple(found),
             waiting=bool(waits) or bool(history.open_intents()) or more or self._look_again,
             more=more,
@@ -484,6 +490,10 @@ class Step:
             unscheduled=None in times or bool(history.open_intents()) or self._look_again,
             acted=self._acted,
             looked_at=self.observation.clock,
+            links=tuple(link_views(correlation, decisions, reports)),
+            held=tuple(held_views(decisions, reports)),
+            unruled=tuple(drift.unruled(correlation)),
+            has_approved=any(one.status is ConnectionStatus.APPROVED for one in self.observation.connections),
         )
 
     def _tried_lately(self, decision: Decision) -> bool:

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from shared.core.arm_id import ArmId
 from shared.core.finding import Finding
-from shared.core.history import Outcome
+from shared.core.history import Intent, Outcome
 from shared.core.model import Target
 from shared.core.reason import Reason
+from shared.core.report_data import HeldView, LinkView
 from shared.core.verdict import Mode, Strength
-
-if TYPE_CHECKING:
-    from shared.core.history import Intent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +57,14 @@ class TargetResult:
     """Whether there is another connection to approve at once."""
     looked_at: datetime
     """When the look ended, by Azure's clock."""
+    links: tuple[LinkView, ...] = ()
+    """What a report shows of the target's links and connections."""
+    held: tuple[HeldView, ...] = ()
+    """The decisions that are not settled, with their evidence."""
+    unruled: tuple[Intent, ...] = ()
+    """Approvals of ours, no person's, whose connection is Approved and that no allow rule names any more."""
+    has_approved: bool = False
+    """Whether some connection of the target is Approved."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
