@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
@@ -114,7 +115,7 @@ class _Hand:
             if not confirm(f"{self._decision.value} this connection, as {by}?"):
                 return self._nothing_done(by)
             again = await explain(self._application.engine, connection)
-            if _digests(again) == _digests(explanation):
+            if _seen(again) == _seen(explanation):
                 break
             explanation = again
             complain("the evidence has changed since it was shown; this is how it is now")
@@ -173,8 +174,12 @@ class _Hand:
         )
 
 
-def _digests(explanation: Explanation) -> list[str]:
-    return [decision.evidence_digest for decision in explanation.decisions]
+def _seen(explanation: Explanation) -> list[str]:
+    """What a person has seen, the same where nothing but time has passed.
+
+    A look that is not recorded sees a connection that no sweep has seen for the first time, each time.
+    """
+    return [replace(decision.evidence, first_seen=None).digest() for decision in explanation.decisions]
 
 
 def _state(explanation: Explanation, connection: ArmId) -> ConnectionStatus:

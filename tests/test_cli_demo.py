@@ -1,0 +1,27 @@
+"""``linkguard demo`` on its own."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import TYPE_CHECKING
+
+from tests.desk import command
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_the_demo_needs_nothing_and_leaves_nothing(tmp_path: Path) -> None:
+    """No setting, no network but loopback, no file; ends as it must."""
+    done = subprocess.run(
+        command("demo"),
+        cwd=tmp_path,
+        env={"PATH": "", "HOME": str(tmp_path), "TMPDIR": str(tmp_path), "LANG": "C.UTF-8"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "confirmed" in done.stdout
+    assert list(tmp_path.iterdir()) == []
