@@ -8,9 +8,8 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
-from functools import cache, partial
-from operator import is_
-from typing import TYPE_CHECKING, cast
+from functools import cache
+from typing import TYPE_CHECKING, cast, get_args, get_origin
 
 from cattrs import Converter
 from cattrs.errors import BaseValidationError
@@ -44,9 +43,9 @@ def _converter() -> Converter:
     converter.register_structure_hook(float, lambda value, _: _number(value))
     converter.register_unstructure_hook(date, date.isoformat)
     converter.register_structure_hook(date, lambda value, _: date.fromisoformat(_as(str, value)))
+    converter.register_structure_hook_factory(_is_tuple, _tuple_hook)
     for kind in (str, int, bool):
-        # By identity: an enumeration of texts is a text too, and must not be read as one.
-        converter.register_structure_hook_func(partial(is_, kind), _exactly(kind))
+        converter.register_structure_hook(kind, _exactly(kind))
     converter.register_unstructure_hook(StrEnum, lambda member: member.value)
     return converter
 
@@ -67,6 +66,17 @@ def _folding_converter() -> Converter:
         lambda one: connection(replace(one, endpoint_id=fold_case(one.endpoint_id), status_text=fold_case(one.status_text))),
     )
     return converter
+
+
+def _is_tuple(kind: object) -> bool:
+    return get_origin(kind) is tuple
+
+
+def _tuple_hook(kind: object, converter: Converter) -> Callable[[object, object], tuple[object, ...]]:
+    """Of any length and one kind of item, as all the core's are; a text is none, though it has characters."""
+    item = get_args(kind)[0]
+    hook = converter.get_structure_hook(item)
+    return lambda value, _: tuple(hook(one, item) for one in cast("list[object]", _as(list, value)))
 
 
 def _number(value: object) -> float:
@@ -91,8 +101,14 @@ def _as[T](kind: type[T], value: object) -> T:
     return value
 
 
-def _exactly[T](kind: type[T]) -> Callable[[object, object], T]:
-    return lambda value, _: _as(kind, value)
+def _exactly[T](kind: type[T]) -> Callable[[object, type[T]], T]:
+    """Of that type and no other; then as what is asked for, which may be an enumeration of such values."""
+
+    def read(value: object, wanted: type[T]) -> T:
+        exact = _as(kind, value)
+        return exact if wanted is kind else cast("Callable[[T], T]", wanted)(exact)
+
+    return read
 
 
 def to_json(value: object) -> Json:
