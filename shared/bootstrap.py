@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, assert_never
 
 from shared.config import LEDGER, VERIFY_KEYS, Settings, VerifyKeyFile, VerifyKeyInline, load_settings
@@ -22,12 +23,9 @@ from shared.services.snapshot import Snapshots
 from shared.services.sweep import sweep
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
     from pathlib import Path
 
-    from azure.core.credentials_async import AsyncTokenCredential
-
-    from shared.adapters.arm import Arm
     from shared.adapters.sqlite_store import SqliteStore
     from shared.config import VerifyKey
     from shared.ports import AllowlistSource, Clock, Ledger
@@ -38,12 +36,20 @@ if TYPE_CHECKING:
 class Application:
     """Everything wired. Nothing was sent to Azure yet."""
 
-    def __init__(self, settings: Settings, engine: Engine, credential: AsyncTokenCredential, *, dry_run: bool) -> None:
-        """``dry_run``: whether nothing is recorded, and nothing written to Azure, whatever the mode."""
+    def __init__(self, settings: Settings, engine: Engine, ask_identity: Callable[[], Awaitable[str]], *, dry_run: bool) -> None:
+        """Keep what was built.
+
+        Args:
+            settings: as configured.
+            engine: what the services work with.
+            ask_identity: answers the object id of the identity that Azure sees, "" where its token does not tell.
+            dry_run: whether nothing is recorded, and nothing written to Azure, whatever the mode.
+
+        """
         self.settings = settings
         self.engine = engine
         self.dry_run = dry_run
-        self._credential = credential
+        self._ask_identity = ask_identity
 
     async def sweep(self, progress: Progress | None = None) -> SweepResult:
         """One sweep.
@@ -62,9 +68,7 @@ class Application:
             ConfigError: where the token does not say whose it is.
 
         """
-        from shared.adapters.credentials import identity_object_id  # noqa: PLC0415  only where a person decides
-
-        found = await identity_object_id(self._credential, self.settings.arm_endpoint.scope)
+        found = await self._ask_identity()
         if not found:
             message = "the token names no object id, so it could not be recorded who decided: sign in as a person or an identity"
             raise ConfigError([message])
@@ -94,11 +98,29 @@ async def open_application(
     if dry_run:
         # The mode is the switch that stops every write; the stores' overlay stops every record.
         engine_settings = replace(engine_settings, mode=Mode.OBSERVE)
+    from shared.adapters.arm import Arm  # noqa: PLC0415  see the module's docstring
+    from shared.adapters.credentials import identity_object_id, make_credential  # noqa: PLC0415  the same
+
+    endpoint, clock = settings.arm_endpoint, make_clock()
     async with AsyncExitStack() as stack:
-        clock = make_clock()
         store = await stack.enter_async_context(_store(settings, read_only=dry_run or read_only))
-        credential = await stack.enter_async_context(_credential(settings))
-        azure = await stack.enter_async_context(_arm(settings, credential, clock))
+        credential = make_credential(
+            settings.credential.value,
+            endpoint=endpoint.url,
+            authority=endpoint.authority,
+            client_id=settings.managed_identity_client_id,
+        )
+        await stack.enter_async_context(credential)
+        azure = Arm(
+            endpoint=endpoint.url,
+            scope=endpoint.scope,
+            credential=credential,
+            clock=clock,
+            timeout=settings.arm_timeout.total_seconds(),
+            reads_per_second=settings.arm_reads_per_second,
+            concurrency=settings.concurrency,
+        )
+        await stack.enter_async_context(azure)
         engine = Engine(
             azure=azure,
             ledger=store,
@@ -110,7 +132,8 @@ async def open_application(
         )
         if dry_run:
             engine = without_records(engine)
-        yield Application(settings, engine, credential, dry_run=dry_run)
+        ask_identity = partial(identity_object_id, credential, endpoint.scope)
+        yield Application(settings, engine, ask_identity, dry_run=dry_run)
 
 
 @asynccontextmanager
@@ -233,28 +256,3 @@ def _store(settings: Settings, *, read_only: bool) -> SqliteStore:
     from shared.adapters.sqlite_store import Access, SqliteStore  # noqa: PLC0415  see the module's docstring
 
     return SqliteStore(settings.ledger.path, Access.READ_OR_EMPTY if read_only else Access.WRITE)
-
-
-def _credential(settings: Settings) -> AsyncTokenCredential:
-    from shared.adapters.credentials import make_credential  # noqa: PLC0415  see the module's docstring
-
-    return make_credential(
-        settings.credential.value,
-        endpoint=settings.arm_endpoint.url,
-        authority=settings.arm_endpoint.authority,
-        client_id=settings.managed_identity_client_id,
-    )
-
-
-def _arm(settings: Settings, credential: AsyncTokenCredential, clock: Clock) -> Arm:
-    from shared.adapters.arm import Arm  # noqa: PLC0415  see the module's docstring
-
-    return Arm(
-        endpoint=settings.arm_endpoint.url,
-        scope=settings.arm_endpoint.scope,
-        credential=credential,
-        clock=clock,
-        timeout=settings.arm_timeout.total_seconds(),
-        reads_per_second=settings.arm_reads_per_second,
-        concurrency=settings.concurrency,
-    )
