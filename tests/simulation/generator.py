@@ -25,7 +25,7 @@ class _Author:
         self.seed = seed
         self.rng = random.Random(f"story {seed}")
         self.late = self.rng.random() < 0.3
-        self.duration = self.rng.choice((1800.0, 3600.0, 5400.0))
+        self.duration = self.rng.choice((1200.0, 2400.0, 4800.0))
         self.actions: list[Action] = []
 
     def chance(self, probability: float) -> bool:
@@ -59,7 +59,7 @@ class _Author:
             rejects_approved=self.chance(0.6),
             deletes=self.chance(0.7),
             approving=rng.choice((1.0, 60.0, 60.0, -1.0)),
-            sweep_every=rng.choice((300.0, 600.0)),
+            sweep_every=rng.choice((300.0, 600.0, 600.0)),
             duration=self.duration,
         )
 
@@ -170,7 +170,7 @@ class _Author:
                 target=link.target,
                 name=link.name if self.chance(0.85) else "other-pe",
                 message=copied if self.chance(0.85) else "let me in",
-                many=rng.choice((1, 1, 1, 1, 2, 8)),
+                many=rng.choice((1,) * 12 + (2, 2, 2, 7)),
                 pinned=self.chance(0.5),
             )
         )

@@ -449,10 +449,23 @@ class Checker:
             if true.connection.status.value != "Approved":
                 continue
             intent = sent.intent
-            if intent.outcome in {"confirmed", "taken_back"} or any(about == intent.decision for _, about in critical):
+            stands = any(about == intent.decision for _, about in critical) or self._is_named(sent.connection, swept)
+            if intent.outcome in {"confirmed", "taken_back"} or stands:
                 self.counts[f"race {sent.race} ended {intent.outcome or 'open'}"] += 1
                 continue
             self.broken(2, f"race {sent.race} on {sent.connection.name} ends {intent.outcome or 'open'} with no critical finding")
+
+
+    @staticmethod
+    def _is_named(connection: ArmId, swept: SweepResult) -> bool:
+        """Whether a critical finding stands that names the connection as the one that may be an impostor."""
+        suspected = {finding.about for finding in swept.all_findings if finding.id is FindingId.IMPOSTOR_SUSPECTED}
+        return any(
+            report.connection is not None
+            and report.connection.key in suspected
+            and any(low(connection) in fact.lower() for reason in report.reasons for fact in reason.facts.values())
+            for report in swept.decisions
+        )
 
 
 def _nothing(connection: ArmId, action: str) -> Told:

@@ -324,9 +324,12 @@ class Oracle:
 
     def rivals(  # noqa: PLR0913  who counts depends on all of these
         self, frame: Frame, earlier: Sequence[Frame], connection: Connection, link: Link, rules: Rules, target: Target,
-        *, before: int,
+        *, before: int, waits_too: bool = True,
     ) -> list[str]:  # fmt: skip
-        """Every other link and connection that may be what it is all about, by name."""
+        """Every other link and connection that may be what it is all about, by name.
+
+        One that we approved for another link, unconfirmed yet, makes it wait (``waits_too``) and is no reason for an alarm.
+        """
         now = frame.finished
         assert now is not None
         found = [
@@ -336,9 +339,11 @@ class Oracle:
         ]
         for other in frame.connections or ():
             if other.id != connection.id and self.could_be(other, link, rules, target, now):
-                if not self._explained(other, link, target, before=before):
+                if not self._explained(other, link, target, before=before, waits_too=waits_too):
                     found.append(f"connection {other.id.name} ({other.status.value})")
-        found += [f"ghost {ghost.id.name}" for ghost in self._ghosts(frame, earlier, link, rules, target, before=before)]
+        for ghost in self._ghosts(frame, earlier, link, rules, target):
+            if not self._explained(ghost, link, target, before=before, waits_too=waits_too):
+                found.append(f"ghost {ghost.id.name}")
         return found
 
     def _links(self, frame: Frame) -> Iterable[Link]:
@@ -352,7 +357,7 @@ class Oracle:
             if scanned and true.created_at < since and true.link.signalr not in frame.services:
                 yield true.link
 
-    def _explained(self, other: Connection, link: Link, target: Target, *, before: int) -> bool:
+    def _explained(self, other: Connection, link: Link, target: Target, *, before: int, waits_too: bool) -> bool:
         """Whether it was approved by us, or adopted by a person, for another link."""
         if other.status.value == "Pending":
             return False
@@ -361,10 +366,12 @@ class Oracle:
         if person is not None and person.sequence < before:
             return len(person.links) == 1 and (person.links[0][0] != low(link.id) or _another_life(person.links, link))
         told = chain.newest_approval(low(other.id))
-        return told is not None and told.link is not None and not told.may_be(link) and told.outcome == "confirmed"
+        if told is None or told.link is None or told.may_be(link):
+            return False
+        return told.outcome == "confirmed" or (told.open and not waits_too)
 
     def _ghosts(  # noqa: PLR0913  as above
-        self, frame: Frame, earlier: Sequence[Frame], link: Link, rules: Rules, target: Target, *, before: int
+        self, frame: Frame, earlier: Sequence[Frame], link: Link, rules: Rules, target: Target
     ) -> Iterable[Connection]:
         now = frame.finished
         assert now is not None
@@ -385,8 +392,7 @@ class Oracle:
             ghost = last[id_]
             older = link.created_at is not None and first[id_] < link.created_at
             if now - since <= HOUR and not older and self.could_be(ghost, link, rules, target, now):
-                if not self._explained(ghost, link, target, before=before):
-                    yield ghost
+                yield ghost
 
     # Settling
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tests.simulation.invariants import ViolationError
     from tests.simulation.story import Story
 
-CALM_SWEEP: Final = 600.0
+CALM_SWEEP: Final = 1200.0
 QUIET: Final = 4300.0
 """Seconds without a new record after which nothing more will come: an hour is the longest that anything waits for."""
 LONGEST_CALM: Final = 6 * 3600.0

@@ -54,7 +54,7 @@ class CodeTruth:
         earlier = [one for one in self.oracle.remembered.get(self.target.id.key, ()) if one is not self.frame]
         others = [one for one in self.fitting(connection) if one.id != link.id]
         no_rules = self.rules or _NO_RULES
-        found = self.oracle.rivals(self.frame, earlier, connection, link, no_rules, self.target, before=FOREVER)
+        found = self.oracle.rivals(self.frame, earlier, connection, link, no_rules, self.target, before=FOREVER, waits_too=False)
         return [*found, *(f"link {one.id.name}" for one in others)]
 
     def is_confirmed(self, intent: Told) -> bool:

@@ -189,8 +189,8 @@ class World:
 
     def endpoint_name(self, act: Action) -> str:
         """The name that SignalR gives the endpoint of this link, as the story's estate has it."""
-        templates = [r.template for r in self.story.rules if r.template and r.service == act.service and not r.deny]
-        template = templates[0] if templates else "{link}"
+        rules = [rule for rule in self.story.rules if rule.target == act.target and not rule.deny]
+        template = (rules[0].template if rules else "") or "{link}"
         name = template.replace("{link}", act.name).replace("{signalr}", self.services[act.service].name)
         return name.replace("*", "x7")
 

@@ -1,0 +1,105 @@
+"""``python -m tests.simulation``: run many seeds, replay one, or hunt planted bugs (docs/reliability.md)."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from tests.simulation import mutation, reliability
+from tests.simulation.campaign import campaign
+from tests.simulation.generator import story_of
+from tests.simulation.run import run
+from tests.simulation.shrink import cut, shrink
+from tests.simulation.story import Story, from_json
+
+
+def main() -> int:
+    """Run what is asked for; 1 where an invariant is broken, or a planted bug is not caught."""
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
+    commands = parser.add_subparsers(required=True)
+    seeds = commands.add_parser("run", help="run the stories of many seeds")
+    seeds.add_argument("--seeds", type=int, default=10_000, help="how many")
+    seeds.add_argument("--first", type=int, default=0, help="the first of them")
+    seeds.add_argument("--write", action="store_true", help="put the figures into docs/reliability.md")
+    seeds.set_defaults(do=_run)
+    one = commands.add_parser("replay", help="tell one story")
+    which = one.add_mutually_exclusive_group(required=True)
+    which.add_argument("--seed", type=int)
+    which.add_argument("--story", type=Path, help="a file that --save wrote")
+    one.add_argument("--without", default="", help="what shrinking left out, comma-separated")
+    one.add_argument("--mutant", default="", help="with this bug planted")
+    one.add_argument("--shrink", action="store_true", help="look for the shortest story that breaks the same invariant")
+    one.add_argument("--save", type=Path, help="write the story to this file")
+    one.set_defaults(do=_replay)
+    mutants = commands.add_parser("mutants", help="plant each bug in turn, and see how many seeds it takes to catch it")
+    mutants.add_argument("--seeds", type=int, default=3_000, help="the most seeds for each")
+    mutants.add_argument("--only", default="", help="the name of one of them")
+    mutants.add_argument("--write", action="store_true", help="put the table into docs/reliability.md")
+    mutants.set_defaults(do=_mutants)
+    arguments = parser.parse_args()
+    result: int = arguments.do(arguments)
+    return result
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    started = time.monotonic()
+    result = campaign(range(arguments.first, arguments.first + arguments.seeds), progress=sys.stderr.isatty())
+    table = reliability.figures(result, time.monotonic() - started)
+    print(table)
+    if result.failed:
+        for seed, invariant, message in result.failed[:20]:
+            print(f"\nseed {seed} breaks {message}")
+            if (seed, invariant) == result.failed[0][:2]:
+                _tell_shrunk(story_of(seed), invariant)
+            print(f"replay it: .venv/bin/python -m tests.simulation replay --seed {seed} --shrink")
+        return 1
+    if arguments.write:
+        reliability.put("figures", table)
+    return 0
+
+
+def _replay(arguments: argparse.Namespace) -> int:
+    story = from_json(arguments.story.read_text(encoding="utf-8")) if arguments.story else story_of(arguments.seed)
+    for part in filter(None, arguments.without.split(",")):
+        story = cut(story, part)
+    with mutation.planted(arguments.mutant):
+        outcome = run(story)
+        if outcome.violations and arguments.shrink:
+            story = _tell_shrunk(story, outcome.violations[0].invariant)
+        else:
+            print(outcome.timeline)
+            print(f"digest {outcome.digest}")
+        for violation in outcome.violations:
+            print(violation)
+    if arguments.save:
+        arguments.save.write_text(story.to_json() + "\n", encoding="utf-8")
+    return 1 if outcome.violations else 0
+
+
+def _tell_shrunk(story: Story, invariant: int) -> Story:
+    shrunk = shrink(story, invariant)
+    print(f"\nthe shortest story found that breaks invariant {invariant}:\n")
+    print(run(shrunk).timeline)
+    print(f"\nreplay it: {command(shrunk)}")
+    return shrunk
+
+
+def command(story: Story) -> str:
+    """What tells a shrunk story again."""
+    without = f" --without {','.join(story.left_out)}" if story.left_out else ""
+    return f".venv/bin/python -m tests.simulation replay --seed {story.seed}{without}"
+
+
+def _mutants(arguments: argparse.Namespace) -> int:
+    caught = mutation.hunt(arguments.seeds, only=arguments.only)
+    table = mutation.table(caught)
+    print(table)
+    if arguments.write and not arguments.only:
+        reliability.put("mutants", table)
+    return 0 if all(one.seed is not None for one in caught) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
