@@ -79,6 +79,8 @@ class Intent:
     at: datetime
     undoes: str = ""
     """Of a reject or delete: the approval that it takes back."""
+    revokes: str = ""
+    """Of a reject or delete: the approval that it ends because its rule is gone."""
     outcome: Outcome | None = None
     outcome_at: datetime | None = None
 

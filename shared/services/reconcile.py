@@ -47,9 +47,10 @@ from shared.services.snapshot import Snapshot, Snapshots
 from shared.services.views import held_views, link_views
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
+    from shared.core.arm_id import ArmId
     from shared.core.confirm import Situation
     from shared.core.history import Intent
     from shared.core.memory import Looks, Memory
@@ -85,8 +86,10 @@ class Engine:
         return await self.snapshots.recall(settings.subscriptions, now or self.clock.now(), settings.snapshot_max_age)
 
 
-async def reconcile(engine: Engine, target: Target) -> TargetResult:
+async def reconcile(engine: Engine, target: Target, via: Sequence[ArmId] = ()) -> TargetResult:
     """One step on one target, begun again where somebody else wrote meanwhile.
+
+    ``via``: SignalR services that are known to lead to the target, though the snapshot may be older than their links.
 
     Raises:
         AzureError: where Azure could not be read: nothing was decided.
@@ -95,18 +98,18 @@ async def reconcile(engine: Engine, target: Target) -> TargetResult:
     """
     for _ in range(_TRIES - 1):
         try:
-            return await _step(engine, target)
+            return await _step(engine, target, via)
         except StoreConflictError:
             continue
-    return await _step(engine, target)
+    return await _step(engine, target, via)
 
 
-async def _step(engine: Engine, target: Target) -> TargetResult:
-    step = await begin(engine, target)
+async def _step(engine: Engine, target: Target, via: Sequence[ArmId]) -> TargetResult:
+    step = await begin(engine, target, via)
     return await step.run()
 
 
-async def begin(engine: Engine, target: Target) -> Step:
+async def begin(engine: Engine, target: Target, via: Sequence[ArmId] = ()) -> Step:
     """Look at a target; nothing is decided or written yet.
 
     Raises:
@@ -126,6 +129,7 @@ async def begin(engine: Engine, target: Target) -> Step:
         snapshot=snapshot,
         history=journal.history,
         subscriptions=engine.settings.subscriptions,
+        via=via,
     )
     observation = await look(engine.azure, scope)
     if (recent := await engine.snapshot(observation.started)) is not snapshot:
@@ -332,7 +336,7 @@ class Step:
                 self._findings.append(findings.take_back_withheld(self.target, approval, "Azure has not carried it out yet"))
                 return
             await self._end(last, Outcome.ABANDONED, "the connection is still Approved")
-        action = _next_undo(self.journal.history.undoing(approval))
+        action = next_undo(self.journal.history.undoing(approval))
         if action is None:
             self._findings.append(findings.take_back_refused(self.target, approval))
             return
@@ -525,7 +529,7 @@ class Step:
             )
 
 
-def _next_undo(attempts: tuple[Intent, ...]) -> Action | None:
+def next_undo(attempts: tuple[Intent, ...]) -> Action | None:
     """Reject, then delete: each once, and once more where nobody knows what became of it; then no more."""
     for action in (Action.REJECT, Action.DELETE):
         tried = [attempt for attempt in attempts if attempt.action is action]

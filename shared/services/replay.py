@@ -12,6 +12,7 @@ from shared.core.errors import LedgerBrokenError
 from shared.core.evidence import Evidence
 from shared.core.history import Intent
 from shared.core.memory import Looks
+from shared.core.revoke import Revoke, RevokeEvidence, judge_revocation
 from shared.core.wire import from_json
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ def replay(record: Record, allowlist: Allowlist | None = None) -> Replayed | Non
         return None
     if "undoes" in entry.body:
         return Replayed(record=entry.id, recorded=TakeBack.__name__, derived=_undoing(entry.inputs))
+    if "revoke" in entry.inputs:
+        return Replayed(record=entry.id, recorded=Revoke.__name__, derived=_revoking(entry.inputs))
     if "evidence" not in entry.inputs:
         return None
     evidence = from_json(Evidence, entry.inputs["evidence"])
@@ -94,6 +97,10 @@ def _undoing(inputs: JsonObject) -> str:
     match confirmation:
         case TakeBack() | Ended() | Open():
             return type(confirmation).__name__
+
+
+def _revoking(inputs: JsonObject) -> str:
+    return type(judge_revocation(from_json(RevokeEvidence, inputs["revoke"]))).__name__
 
 
 def _say(verdict: str, codes: list[str] | tuple[str, ...]) -> str:
