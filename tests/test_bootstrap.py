@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from shared.bootstrap import make_engine_settings, open_application, open_ledger
+from shared.bootstrap import Application, make_engine_settings, open_application, open_ledger
 from shared.config import load_settings
 from shared.core.errors import ConfigError, StoreError
 from shared.core.ledger import SYSTEM_CHAIN
@@ -161,6 +161,18 @@ async def test_the_identity_is_named(settings: dict[str, str]) -> None:
     """Whoever decides is recorded; at a desk without Azure that is a fixed name."""
     async with open_application(settings) as application:
         assert await application.identity() == "local"
+
+
+async def test_whoever_cannot_be_named_decides_nothing(settings: dict[str, str]) -> None:
+    """A record of who decided with nobody in it would look like a decision made with other tools."""
+
+    async def nobody() -> str:
+        return ""
+
+    async with open_application(settings) as application:
+        nameless = Application(application.settings, application.engine, nobody, dry_run=False)
+        with pytest.raises(ConfigError, match="object id"):
+            await nameless.identity()
 
 
 async def test_the_ledger_alone_needs_its_setting_alone(settings: dict[str, str]) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import pty
 import re
 import signal
 import subprocess
@@ -238,6 +241,33 @@ def test_hostile_names_and_messages_do_nothing_on_a_terminal(desk: Desk) -> None
     assert all(line.isprintable() for line in shown.stdout.splitlines())
     assert r"\x1b[2J" in shown.stdout
     assert desk.run("sweep", "--json").stdout.isascii()
+
+
+def test_a_terminal_that_knows_no_such_letters(desk: Desk) -> None:
+    """What it cannot show is spelled out; the command does not fail over it."""
+    desk.world.request_connection(desk.target, "stranger-pe", "bitte prüfen")
+    ran = desk.spawn("sweep", PYTHONIOENCODING="ascii")
+    assert ran.code == ExitCode.ATTENTION
+    assert r"bitte pr\xfcfen" in ran.stdout
+
+
+@pytest.mark.parametrize("no_color", ["", "1"])
+def test_on_a_terminal_there_is_progress_and_colour(desk: Desk, no_color: str) -> None:
+    """Progress on standard error, which is gone at the end; colour unless NO_COLOR says otherwise."""
+    desk.world.request_connection(desk.target, "stranger-pe", MESSAGE)
+    terminal, theirs = pty.openpty()
+    environment = {**desk.environment(NO_COLOR=no_color), "TERM": "xterm"}
+    with subprocess.Popen(command("sweep"), env=environment, stdin=theirs, stdout=theirs, stderr=theirs) as sweep:
+        os.close(theirs)
+        seen = ""
+        with contextlib.suppress(OSError):  # Linux's way to say that nobody has the terminal open any more.
+            while part := os.read(terminal, 4096):
+                seen += part.decode()
+        assert sweep.wait(timeout=60) == ExitCode.ATTENTION
+    os.close(terminal)
+    assert "looking at targets" in seen
+    assert ("\x1b[1;31mHELD" in seen) == (not no_color)
+    assert "HELD" in seen
 
 
 # Wrong input

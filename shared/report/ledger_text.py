@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING
 
 from shared.core.arm_id import ArmId
 from shared.core.errors import InvalidIdError
-from shared.core.history import HumanRecord
 from shared.core.ledger import RecordKind
-from shared.core.wire import from_json
 from shared.report.documents import RecordItem
 from shared.report.escape import clean, shorten
 from shared.report.page import PLAIN, Page, Style, count_of
@@ -31,13 +29,13 @@ def record_item(record: Record) -> RecordItem:
         id=entry.id,
         kind=entry.kind.value,
         at=entry.at,
-        summary=_summary(entry.kind, entry.body),
+        summary=summary(entry.kind, entry.body),
         body=entry.body,
     )
 
 
-def _summary(kind: RecordKind, body: JsonObject) -> str:
-    """A record in one line; what of it comes from outside is in names alone."""
+def summary(kind: RecordKind, body: JsonObject) -> str:
+    """A record in one line, whatever is in it; not cleaned yet."""
     match kind:
         case RecordKind.INTENT:
             intent = body.get("intent")
@@ -51,8 +49,8 @@ def _summary(kind: RecordKind, body: JsonObject) -> str:
             listed = " ".join(_text(code) for code in codes) if isinstance(codes, list) else ""
             return f"{_text(body.get('verdict'))} {_name(body.get('connection') or body.get('link'))}: {listed}"
         case RecordKind.HUMAN:
-            human = from_json(HumanRecord, body)
-            return f"{human.decision.value} {human.connection.name} by {human.by or 'somebody at the target'}: {human.reason}"
+            who = _text(body.get("by")) or "somebody at the target"
+            return f"{_text(body.get('decision'))} {_name(body.get('connection'))} by {who}: {_text(body.get('reason'))}"
         case RecordKind.DRIFT | RecordKind.TRAFFIC | RecordKind.ALERT:
             return _text(body.get("message"))
 
@@ -99,7 +97,7 @@ def show_text(document: LedgerShowDocument, style: Style = PLAIN) -> str:
     for number, record in enumerate(document.records):
         if number:
             page.blank()
-        page.line((_text(record.get("kind")).upper(), "bold"), f"  {clean(_text(record.get('id')))}")
+        page.line((clean(_text(record.get("kind"))).upper(), "bold"), f"  {clean(_text(record.get('id')))}")
         for name in ("chain", "sequence", "at", "previous", "hash", "inputs_digest"):
             page.field(name, clean(str(record.get(name))), width=16)
         for name in ("body", "inputs"):
