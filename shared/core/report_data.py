@@ -102,8 +102,8 @@ class SweepView:
     started: datetime
     finished: datetime
     complete: bool
-    targets: int
-    """How many were looked at."""
+    seen: tuple[Target, ...]
+    """The targets that were looked at."""
     unread: tuple[Target, ...]
     """Watched targets that could not be looked at."""
     allowlist_source: str
@@ -114,6 +114,11 @@ class SweepView:
     held: tuple[HeldView, ...]
     held_total: int
     """How many there were; ``held`` may have fewer."""
+
+    @property
+    def targets(self) -> int:
+        """How many targets were looked at."""
+        return len(self.seen)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

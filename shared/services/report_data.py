@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from shared.core.arm_id import ArmId
@@ -40,14 +41,29 @@ TRAFFIC_KEPT: Final = 500
 
 
 async def keep_sweep(state: StateStore, view: SweepView) -> None:
-    """Keep the last sweep for reports; an older one is not kept over a newer one."""
+    """Keep the last sweep for reports; parts of the same sweep are put together, an older one is not kept over a newer one."""
     kept = await fetch(state, REPORT, SWEEP, tuple[SweepView, ...], ())
     if kept.value and kept.value[0].started > view.started:
         return
+    if kept.value and kept.value[0].started == view.started:
+        view = _together(kept.value[0], view)
     try:
         await keep(state, REPORT, SWEEP, kept, (view,))
     except StoreConflictError:
         return  # Another sweep ended at this moment; either will do.
+
+
+def _together(before: SweepView, after: SweepView) -> SweepView:
+    """Two looks of one sweep: what the later one saw of a target counts."""
+    again = {link.target for link in after.links} | {held.target for held in after.held} | set(after.seen)
+    held = (*(held for held in before.held if held.target not in again), *after.held)
+    return replace(
+        after,
+        seen=tuple(sorted({*before.seen, *after.seen}, key=lambda target: target.id)),
+        links=(*(link for link in before.links if link.target not in again), *after.links),
+        held=held[:HELD_KEPT],
+        held_total=len(held),
+    )
 
 
 async def collect(

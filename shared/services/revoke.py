@@ -5,7 +5,7 @@ The brakes themselves are :mod:`shared.core.revoke`'s; here is what they need to
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Final, assert_never
 
@@ -36,7 +36,7 @@ from shared.services.notebook import fetch, keep
 from shared.services.reconcile import begin, next_undo
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from shared.core.allowlist import Allowlist
     from shared.core.model import Connection
@@ -53,12 +53,22 @@ _LIMIT: Final = Limit(each_target=MOST_AN_HOUR, overall=MOST_AN_HOUR)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """An approval that one version of the allowlist would end."""
+
+    target: Target
+    first_seen: datetime
+    """By the sweep that first saw its rule gone under this version."""
+    last_seen: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SeenChange:
     """What one version of the allowlist would end."""
 
     digest: str = ""
-    seen: dict[str, datetime] = field(default_factory=dict)
-    """By approval, all that were ever seen under this version: when a complete sweep first saw the rule gone."""
+    seen: dict[str, Seen] = field(default_factory=dict)
+    """By approval: all that were ever seen under this version, those that are ended already included."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,42 +78,48 @@ class _Candidate:
     rule: Rule
 
 
-async def revoke_removed(engine: Engine, allowlist: Allowlist, results: Sequence[TargetResult]) -> list[Finding]:
-    """Revoke what may be, and say what is due. To be called after a sweep that was complete, with what it read.
+async def note_unruled(engine: Engine, allowlist: Allowlist, results: Iterable[TargetResult]) -> None:
+    """Remember which approvals' rules are gone, of the targets that were looked at. Nothing is revoked.
+
+    Raises:
+        StoreConflictError: where another sweep noted its own just now.
+        StoreError: where a store failed.
+
+    """
+    now = engine.clock.now()
+    noted: dict[str, Seen] = {}
+    for result in results:
+        for approval in result.unruled:
+            if asks_for_it(await recorded_rule(engine.ledger, chain_of(result.target), approval)):
+                noted[approval.decision] = Seen(target=result.target, first_seen=now, last_seen=now)
+    kept = await fetch(engine.state, REVOKING, CHANGE, SeenChange, SeenChange())
+    before = kept.value.seen if kept.value.digest == allowlist.digest else {}
+    known = {key: replace(seen, first_seen=before[key].first_seen) for key, seen in noted.items() if key in before}
+    seen = {**before, **noted, **known}
+    if noted or (kept.value.seen and kept.value.digest != allowlist.digest):
+        await keep(engine.state, REVOKING, CHANGE, kept, SeenChange(digest=allowlist.digest, seen=seen))
+
+
+async def revoke_removed(engine: Engine, allowlist: Allowlist, since: datetime) -> list[Finding]:
+    """Revoke what may be, and say what is due. To be called once a sweep that began at ``since`` was complete.
 
     Raises:
         StoreError: where a store failed.
 
     """
-    candidates = await _candidates(engine.ledger, results)
     kept = await fetch(engine.state, REVOKING, CHANGE, SeenChange, SeenChange())
-    now = engine.clock.now()
-    before = kept.value.seen if kept.value.digest == allowlist.digest else {}
-    seen = {**{one.approval.decision: now for one in candidates}, **before}
-    if SeenChange(digest=allowlist.digest, seen=seen) != kept.value and (seen or kept.value.digest):
-        try:
-            await keep(engine.state, REVOKING, CHANGE, kept, SeenChange(digest=allowlist.digest, seen=seen))
-        except StoreConflictError:
-            return [_due(one, "another sweep is looking at it") for one in candidates]
-    if len(seen) > MOST_BY_ONE_CHANGE:
-        return [_withheld(candidates, allowlist, len(seen))] if candidates else []
+    if kept.value.digest != allowlist.digest:
+        return []
+    everything = kept.value.seen
+    due = {decision: seen for decision, seen in everything.items() if seen.last_seen >= since}
+    if due and len(everything) > MOST_BY_ONE_CHANGE:
+        return [_withheld(due, allowlist, len(everything))]
     found: list[Finding] = []
-    for one in candidates:
-        first_seen = seen[one.approval.decision]
+    for decision, seen in due.items():
         try:
-            found += await _revoke(engine, one, allowlist, first_seen=first_seen, by_this_change=len(seen))
+            found += await _revoke(engine, decision, seen, allowlist, len(everything))
         except (AzureError, StoreConflictError) as error:
-            found.append(_due(one, f"it could not be looked at: {error}"))
-    return found
-
-
-async def _candidates(ledger: Ledger, results: Iterable[TargetResult]) -> list[_Candidate]:
-    found: list[_Candidate] = []
-    for result in results:
-        for approval in result.unruled:
-            rule = await recorded_rule(ledger, chain_of(result.target), approval)
-            if rule is not None and asks_for_it(rule):
-                found.append(_Candidate(target=result.target, approval=approval, rule=rule))
+            found.append(_unseen(decision, seen, str(error)))
     return found
 
 
@@ -116,15 +132,18 @@ async def recorded_rule(ledger: Ledger, chain: str, approval: Intent) -> Rule | 
     return None
 
 
-async def _revoke(
-    engine: Engine, one: _Candidate, allowlist: Allowlist, *, first_seen: datetime, by_this_change: int
-) -> list[Finding]:
+async def _revoke(engine: Engine, decision: str, seen: Seen, allowlist: Allowlist, by_this_change: int) -> list[Finding]:
     """Look afresh, judge, and do at most one write."""
-    step = await begin(engine, one.target)
-    connection = next((c for c in step.observation.connections if c.id == one.approval.connection), None)
-    if connection is None:
+    step = await begin(engine, seen.target)
+    approval = step.journal.history.intents.get(decision)
+    if approval is None:
         return []
-    evidence = _evidence(step, one, connection, engine.settings.mode, first_seen, by_this_change)
+    connection = next((one for one in step.observation.connections if one.id == approval.connection), None)
+    rule = await recorded_rule(engine.ledger, step.journal.chain, approval)
+    if connection is None or rule is None:
+        return []
+    one = _Candidate(target=seen.target, approval=approval, rule=rule)
+    evidence = _evidence(step, one, connection, engine.settings.mode, seen.first_seen, by_this_change)
     attempts = tuple(i for i in step.journal.history.intents.values() if i.revokes == one.approval.decision)
     if why := _why_not(evidence, allowlist, attempts):
         return [_due(one, why)]
@@ -222,8 +241,19 @@ def _refused(one: _Candidate) -> Finding:
     )
 
 
-def _withheld(candidates: Sequence[_Candidate], allowlist: Allowlist, count: int) -> Finding:
-    shown = sorted(str(one.approval.connection) for one in candidates)[:10]
+def _unseen(decision: str, seen: Seen, why: str) -> Finding:
+    return Finding(
+        id=FindingId.REVOKE_DUE,
+        severity=Severity.WARNING,
+        target=str(seen.target),
+        about=decision,
+        message=f"an approval on {seen.target} is to be revoked, but the target could not be looked at: {why}",
+        facts={"decision": decision, "why": why},
+    )
+
+
+def _withheld(due: Mapping[str, Seen], allowlist: Allowlist, count: int) -> Finding:
+    shown = sorted({str(seen.target) for seen in due.values()})[:10]
     return Finding(
         id=FindingId.REVOKE_WITHHELD,
         severity=Severity.CRITICAL,
@@ -231,5 +261,5 @@ def _withheld(candidates: Sequence[_Candidate], allowlist: Allowlist, count: int
         about="",
         message=f"one change of the allowlist would revoke {count} approvals, so none is revoked: "
         "linkguard decide CONNECTION --reject --reason TEXT for each that is meant",
-        facts={"allowlist": allowlist.digest, "connections": " ".join(shown)},
+        facts={"allowlist": allowlist.digest, "targets": " ".join(shown)},
     )

@@ -30,6 +30,10 @@ class EngineSettings:
     concurrency: int
     keys: Mapping[str, PublicKey]
     """Public keys for signed request messages, by key id."""
+    all_sites: bool = False
+    """Whether a sweep looks at the pending connections of every site of the subscriptions."""
+    alerts_reminder: timedelta = timedelta(hours=24)
+    """How often an open critical finding is told again; nothing: never."""
 
     @property
     def timing(self) -> Timing:
