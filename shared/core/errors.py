@@ -8,6 +8,7 @@ A refusal is a value (see :mod:`shared.core.verdict`); an exception means "could
     ├── AllowlistError         the allowlist could not be read or is not valid; nothing is approved
     ├── InvalidIdError         a text that is not the ARM id it should be
     ├── InvalidTemplateError   a text that is not a template for an endpoint's name
+    ├── MessageError           a message on the work queue that is none of ours
     ├── AzureError             Azure could not be read or written; exit code 3
     │   ├── AzureMalformedError    an answer that cannot be decoded
     │   ├── AzureUnauthorizedError 401
@@ -19,10 +20,11 @@ A refusal is a value (see :mod:`shared.core.verdict`); an exception means "could
     │   ├── AzureRefusedError      any other 4xx
     │   ├── AzureThrottledError    429, with ``retry_after``                    (retryable)
     │   └── AzureUnavailableError  5xx, timeouts, closed sockets                (retryable)
-    └── StoreError             the ledger or the state store
-        ├── StoreUnavailableError  it did not answer                            (retryable)
-        ├── StoreConflictError     somebody else wrote first: observe and decide again (retryable)
-        └── LedgerBrokenError      what it holds contradicts itself
+    ├── StoreError             the ledger or the state store
+    │   ├── StoreUnavailableError  it did not answer                            (retryable)
+    │   ├── StoreConflictError     somebody else wrote first: observe and decide again (retryable)
+    │   └── LedgerBrokenError      what it holds contradicts itself
+    └── QueueError             the work queue did not take a message            (retryable)
 """
 
 from __future__ import annotations
@@ -69,6 +71,10 @@ class InvalidIdError(LinkguardError, ValueError):
 
 class InvalidTemplateError(LinkguardError, ValueError):
     """A text is not a template for a private endpoint's name. The message quotes control characters."""
+
+
+class MessageError(LinkguardError, ValueError):
+    """A message on the work queue is not one that Linkguard puts there."""
 
 
 class AzureError(LinkguardError):
@@ -154,3 +160,9 @@ class StoreConflictError(StoreError):
 
 class LedgerBrokenError(StoreError):
     """A chain's records contradict each other or its head."""
+
+
+class QueueError(LinkguardError):
+    """The work queue did not take a message, or it is not known whether it did."""
+
+    retryable = True

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from shared.core.allowlist import Allowlist, Effect
-from shared.core.arm_id import fold_case
+from shared.core.arm_id import ArmId, fold_case
 from shared.core.errors import AzureNotFoundError
 from shared.core.history import History
 from shared.core.model import ConnectionStatus, Target
@@ -18,7 +18,6 @@ from shared.services.snapshot import Snapshot
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from shared.core.arm_id import ArmId
     from shared.core.model import Connection, SignalR, Site
     from shared.ports import Azure, Reading
 
@@ -32,12 +31,15 @@ class Scope:
     snapshot: Snapshot
     history: History
     subscriptions: Sequence[str]
+    via: Sequence[ArmId] = ()
+    """Services that are known to lead here, though the snapshot may be older than their links."""
 
     def services(self) -> list[ArmId]:
         """The services whose links must be read now: allowlisted ones that lead here, and those of open approvals."""
         scanned = set(map(fold_case, self.subscriptions))
         found = {i.incarnation.link.parent for i in self.history.open_intents() if i.incarnation}
         if self.allowlist is not None:
+            found |= {service for service in self.via if self.allowlist.knows_service(service)}
             found |= {link.signalr for link in self.snapshot.links_to(self.target) if self.allowlist.knows_service(link.signalr)}
             found |= {
                 rule.signalr.id

@@ -14,20 +14,19 @@ from shared.core.entries import chain_of
 from shared.core.errors import AzureError, InvalidIdError, LedgerBrokenError, LinkguardError, StoreConflictError
 from shared.core.finding import Finding, FindingId, Severity
 from shared.core.model import Target
-from shared.services.allowlist import load_allowlist
+from shared.services.allowlist import LoadedAllowlist, load_allowlist
 from shared.services.journal import Journal
 from shared.services.look import Scope, observe
 from shared.services.notebook import fetch, fetch_memory, keep
 from shared.services.reconcile import Step, reconcile
 from shared.services.results import SweepResult, TargetResult
+from shared.services.snapshot import Snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from shared.core.allowlist import Allowlist
-    from shared.services.allowlist import LoadedAllowlist
     from shared.services.reconcile import Engine
-    from shared.services.snapshot import Snapshot
 
 SWEEPS: Final = "sweeps"
 LAST: Final = "last"
@@ -81,37 +80,61 @@ async def sweep(engine: Engine, progress: Progress | None = None, *, dry_run: bo
 
     """
     progress = progress or Silent()
+    planned = await plan(engine)
+    progress.planned(len(planned.targets))
+    visited = await visit(engine, planned, planned.targets, progress)
+    complete = not planned.failures and len(visited.results) == len(planned.targets)
+    finished = engine.clock.now()
+    last = LastSweep(started=planned.started, finished=finished, complete=complete, targets=len(planned.targets))
+    await keep_last(engine, last)
+    return SweepResult(
+        mode=engine.settings.mode,
+        dry_run=dry_run,
+        complete=complete,
+        started=planned.started,
+        finished=finished,
+        targets=visited.results,
+        unread=tuple(target for target in planned.targets if target not in {result.target for result in visited.results}),
+        findings=(*planned.findings, *visited.failed),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a sweep is to look at."""
+
+    started: datetime
+    failures: dict[str, AzureError]
+    """Why subscriptions could not be listed."""
+    loaded: LoadedAllowlist
+    snapshot: Snapshot | None
+    """None where some subscription is not known: without all links nothing can be decided, and nothing is visited."""
+    targets: list[Target]
+    findings: tuple[Finding, ...]
+
+
+async def plan(engine: Engine) -> Plan:
+    """List the subscriptions, read the allowlist, and find every target to look at.
+
+    Raises:
+        StoreError: where a store failed as a whole.
+
+    """
     started = engine.clock.now()
     settings = engine.settings
     failures = await engine.snapshots.take(settings.subscriptions)
     loaded = await load_allowlist(engine.allowlist)
-    found = [*_of_allowlist(loaded), *_of_scope(loaded, settings.subscriptions), *_of_subscriptions(failures)]
-    results: list[TargetResult] = []
+    found = (*_of_allowlist(loaded), *_of_scope(loaded, settings.subscriptions), *_of_subscriptions(failures))
     targets: list[Target] = []
+    snapshot: Snapshot | None = None
     try:
         snapshot = await engine.snapshot()
     except AzureError:
-        pass  # Said already, once for each subscription; without all links nothing can be decided.
+        pass  # Said already, once for each subscription.
     else:
         targets = watched(loaded.allowlist, snapshot, settings.subscriptions)
         targets += await _left_behind(engine, targets)
-        progress.planned(len(targets))
-        results, failed = await _visit(engine, loaded, snapshot, targets, progress)
-        found += failed
-    complete = not failures and len(results) == len(targets)
-    finished = engine.clock.now()
-    last = LastSweep(started=started, finished=finished, complete=complete, targets=len(targets))
-    await _keep_last(engine, last)
-    return SweepResult(
-        mode=settings.mode,
-        dry_run=dry_run,
-        complete=complete,
-        started=started,
-        finished=finished,
-        targets=tuple(results),
-        unread=tuple(target for target in targets if target not in {result.target for result in results}),
-        findings=tuple(found),
-    )
+    return Plan(started=started, failures=failures, loaded=loaded, snapshot=snapshot, targets=targets, findings=found)
 
 
 def watched(allowlist: Allowlist | None, snapshot: Snapshot, subscriptions: Iterable[str]) -> list[Target]:
@@ -160,17 +183,41 @@ def _target_of(chain: str) -> Target | None:
         return None
 
 
-async def _visit(
-    engine: Engine, loaded: LoadedAllowlist, snapshot: Snapshot, targets: list[Target], progress: Progress
-) -> tuple[list[TargetResult], list[Finding]]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visited:
+    """What became of the targets of one visit."""
+
+    results: tuple[TargetResult, ...]
+    failed: tuple[Finding, ...]
+    """One for each target that could not be looked at."""
+    left: tuple[Target, ...]
+    """Those that the time did not suffice for."""
+
+
+def _never() -> bool:
+    return False
+
+
+async def visit(
+    engine: Engine,
+    planned: Plan,
+    targets: Sequence[Target],
+    progress: Progress,
+    over: Callable[[], bool] = _never,
+) -> Visited:
+    """Visit these targets, beginning with no further one once ``over`` says so. One that fails does not affect the others."""
     results: list[TargetResult] = []
     failed: list[Finding] = []
+    left: list[Target] = []
     gate = asyncio.Semaphore(engine.settings.concurrency)
 
-    async def visit(target: Target) -> None:
+    async def visit_next(target: Target) -> None:
         async with gate:
+            if planned.snapshot is None or over():
+                left.append(target)
+                return
             try:
-                result = await _visit_one(engine, loaded, snapshot, target)
+                result = await _visit_one(engine, planned.loaded, planned.snapshot, target)
             except Exception as error:  # noqa: BLE001  whatever is wrong with one target, the others are looked at
                 failed.append(target_unreadable(target, error))
                 progress.done(None)
@@ -178,11 +225,15 @@ async def _visit(
                 results.append(result)
                 progress.done(result)
 
-    await asyncio.gather(*(visit(target) for target in _spread(targets)))
-    return sorted(results, key=lambda result: result.target.id), failed
+    await asyncio.gather(*(visit_next(target) for target in _spread(targets)))
+    return Visited(
+        results=tuple(sorted(results, key=lambda result: result.target.id)),
+        failed=tuple(failed),
+        left=tuple(sorted(left, key=lambda target: target.id)),
+    )
 
 
-def _spread(targets: list[Target]) -> list[Target]:
+def _spread(targets: Sequence[Target]) -> list[Target]:
     """The targets of all subscriptions in turn: Azure limits reads by subscription, and none should wait while others idle."""
     by_subscription: defaultdict[str, list[Target]] = defaultdict(list)
     for target in targets:
@@ -253,7 +304,8 @@ async def _glance(engine: Engine, loaded: LoadedAllowlist, snapshot: Snapshot, t
         return None  # Somebody else looks at this target right now.
 
 
-async def _keep_last(engine: Engine, last: LastSweep) -> None:
+async def keep_last(engine: Engine, last: LastSweep) -> None:
+    """Keep how a sweep ended."""
     nothing = LastSweep(started=None, finished=None, complete=False, targets=0)
     kept = await fetch(engine.state, SWEEPS, LAST, LastSweep, nothing)
     try:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from shared.core.errors import LinkguardError
 from shared.core.finding import FindingId
+from shared.services.recheck import doubled, pause
 from shared.services.sweep import Silent, merge, settle, sweep, target_unreadable
 
 if TYPE_CHECKING:
@@ -113,13 +114,9 @@ class _Waiting:
         if result is not None and not result.waiting:
             self._watches.pop(target, None)
             return
-        settings, before = self._engine.settings, self._watches.get(target)
-        delay = min(before.delay * 2, settings.recheck_max) if before else settings.recheck_delay
-        pause = delay
-        if result is not None and result.look_at is not None and result.look_at > result.looked_at:
-            known = result.look_at - result.looked_at  # Both by Azure's clock, which need not be ours.
-            pause = min(delay, known) if result.unscheduled else known
-        self._watches[target] = _Watch(due=self._engine.clock.now() + pause, delay=delay)
+        before = self._watches.get(target)
+        delay = doubled(self._engine.settings, before.delay if before else None)
+        self._watches[target] = _Watch(due=self._engine.clock.now() + pause(result, delay), delay=delay)
 
     def result(self) -> SweepResult:
         """The sweep's result as things are now."""
