@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from shared.core.ledger import Json
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
     from shared.core.arm_id import ArmId
     from shared.core.ledger import Head, Record, RecordKind
@@ -170,4 +170,27 @@ class StateStore(Protocol):
 
     async def rows(self, partition: str) -> dict[str, Versioned]:
         """Every row of a partition by its key."""
+        ...
+
+
+class WorkQueue(Protocol):
+    """The queue that carries the work. Raises :class:`shared.core.errors.QueueError`."""
+
+    async def put(self, text: str, *, delay: timedelta = timedelta()) -> str:
+        """Add a message that nobody sees before ``delay`` is over; returns the id that the queue gave it.
+
+        A failure does not mean that the message is not there.
+        """
+        ...
+
+
+class Telemetry(Protocol):
+    """What is told while it happens, for dashboards and alerts. It is not the record: the ledger is. Never raises."""
+
+    def record(self, name: str, fields: Mapping[str, Json], *, severity: Literal["debug", "info", "warning", "error"]) -> None:
+        """Tell one thing that happened: the fields of docs/telemetry.md."""
+        ...
+
+    def measure(self, name: str, value: float, dimensions: Mapping[str, str]) -> None:
+        """Tell a metric's value."""
         ...
