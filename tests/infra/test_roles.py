@@ -1,0 +1,119 @@
+"""The two custom roles hold exactly what the code asks Azure for: seen from the local Azure's record of requests."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from shared.adapters.arm import Arm
+from shared.adapters.credentials import LocalCredential
+from shared.core.arm_id import ArmId
+from shared.core.model import Connection, Target
+from shared.local_azure import SUBSCRIPTION, Knobs, LocalAzure, ManualClock, World
+from tests.fakes.clock import FakeClock
+from tests.infra import bicep
+
+_VERBS: Final = {"get": "read", "list": "read", "put": "write", "delete": "delete"}
+ROLES: Final = "modules/roles.bicep"
+
+
+def actions(operations: set[str]) -> set[str]:
+    """``list Microsoft.Web/sites`` is the action ``microsoft.web/sites/read``; actions are compared without case."""
+    return {f"{kind}/{_VERBS[verb]}".lower() for verb, _, kind in (one.partition(" ") for one in operations if one)}
+
+
+async def asked_for(*, inline: bool) -> tuple[set[str], set[str]]:
+    """What every method of the adapter asks for, reading and writing, of a site and a slot; with and without inline data."""
+    world = World(clock=ManualClock(), knobs=Knobs(inline_links=inline, inline_connections=inline, site_sku=inline))
+    site = world.add_site(public_network_access="Enabled")
+    slot = world.add_slot(site, "stage")
+    service = world.add_signalr("signalr")
+    world.put_link(service, "link", site, "please")
+    world.put_link(service, "link-of-slot", slot, "please")
+    assert isinstance(world.clock, ManualClock)
+    world.clock.advance(600)
+    async with (
+        LocalAzure(world) as server,
+        Arm(
+            endpoint=server.url,
+            scope=f"{server.url}/.default",
+            credential=LocalCredential(),
+            clock=FakeClock(),
+            reads_per_second=0,
+        ) as arm,
+    ):
+        await arm.list_signalr(SUBSCRIPTION)
+        await arm.get_signalr(ArmId.parse(service))
+        await arm.list_sites(SUBSCRIPTION)
+        connections: list[Connection] = []
+        for target in (site, slot):
+            await arm.get_site(Target(ArmId.parse(target)))
+            found = (await arm.list_connections(Target(ArmId.parse(target)))).value
+            assert found
+            connections += found
+        reading = actions(set(server.requests.counts))
+        server.requests.clear()
+        for connection in connections:
+            await arm.set_connection(connection.id, "Approved", "lg:test")
+            await arm.delete_connection(connection.id)
+        return reading, actions(set(server.requests.counts))
+
+
+def granted(variable_or_resource: str) -> set[str]:
+    file = bicep.file(ROLES)
+    if variable_or_resource in file.variables:
+        return {one.lower() for one in bicep.string_list(ROLES, variable_or_resource)}
+    node = bicep.property_of(file.resources[variable_or_resource].node, "properties", "permissions")
+    assert node is not None
+    found = bicep.property_of(node, "actions")
+    assert found is not None
+    return {one.lower() for one in bicep.strings(found)}
+
+
+async def test_the_reader_can_do_what_observing_asks_for_and_nothing_else() -> None:
+    """Both ways that Azure may answer: with links and tiers inline, and without."""
+    with_inline, _ = await asked_for(inline=True)
+    without, _ = await asked_for(inline=False)
+    assert granted("reader") == with_inline | without
+    assert all(action.endswith("/read") for action in granted("reader"))
+
+
+async def test_the_approver_can_do_what_deciding_writes_and_nothing_else() -> None:
+    """Approving and rejecting is a write; deleting is apart, since it may be left out."""
+    _, writing = await asked_for(inline=True)
+    assert granted("writeActions") | granted("deleteActions") == writing
+    assert all(action.endswith("/write") for action in granted("writeActions"))
+    assert all(action.endswith("/delete") for action in granted("deleteActions"))
+
+
+def test_nobody_may_approve_automatically() -> None:
+    """Whoever holds the approval action gets each request approved at once, without evidence."""
+    assert not any("privateendpointconnectionsapproval" in bicep.text(file.root).lower() for file in bicep.files())
+
+
+def test_no_role_is_wide() -> None:
+    """No wildcard, no built-in Owner or Contributor, and each role that is assigned is one of those that are needed."""
+    for file in bicep.files():
+        for resource in file.resources.values():
+            if resource.type == "Microsoft.Authorization/roleDefinitions":
+                assert "*" not in bicep.text(resource.node)
+    guids = {
+        value
+        for file in bicep.files()
+        for node in file.variables.values()
+        for value in bicep.strings(node)
+        if len(value) == 36 and value.count("-") == 4
+    }
+    assert guids == set(BUILT_IN.values())
+
+
+BUILT_IN: Final = {
+    "EventGrid Data Sender": "d5a91429-5739-47e2-a06b-3470a27159e7",
+    "Key Vault Secrets User": "4633458b-17de-408a-b874-0445c86b69e6",
+    "Monitoring Metrics Publisher": "3913510d-42f4-4e42-8a64-420c390055eb",
+    "Storage Blob Data Contributor": "ba92f5b4-2d11-453d-a403-e96b0029c9fe",
+    "Storage Blob Data Owner": "b7e6dc6d-f1e8-4753-8033-0f276bb0955b",
+    "Storage Blob Data Reader": "2a2b9908-6ea1-4ae2-8e65-a410df84e7d1",
+    "Storage Queue Data Contributor": "974c5e8b-45b9-4653-ba55-5f855dd0fb88",
+    "Storage Table Data Contributor": "0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3",
+}
+"""https://learn.microsoft.com/azure/role-based-access-control/built-in-roles"""

@@ -1,0 +1,86 @@
+"""What is deployed and what the code reads, held together: settings, queues, tables, containers."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Final
+
+from shared.adapters.tables_store import LEDGER_TABLE, STATE_TABLE
+from shared.config import SETTINGS
+from tests.infra import bicep
+from tests.infra.bicep import INFRA
+
+PLATFORM: Final = {
+    "APPLICATIONINSIGHTS_AUTHENTICATION_STRING",
+    "APPLICATIONINSIGHTS_CONNECTION_STRING",
+    "AzureWebJobsStorage__blobServiceUri",
+    "AzureWebJobsStorage__clientId",
+    "AzureWebJobsStorage__credential",
+    "AzureWebJobsStorage__queueServiceUri",
+    "AzureWebJobsStorage__tableServiceUri",
+}
+"""What the Functions host reads: https://learn.microsoft.com/azure/azure-functions/functions-reference, identity-based."""
+NOT_ON_FLEX: Final = {
+    *("FUNCTIONS_WORKER_RUNTIME", "FUNCTIONS_EXTENSION_VERSION", "WEBSITE_RUN_FROM_PACKAGE"),
+    *("SCM_DO_BUILD_DURING_DEPLOYMENT", "ENABLE_ORYX_BUILD", "WEBSITE_TIME_ZONE"),
+}
+"""https://learn.microsoft.com/azure/azure-functions/functions-app-settings, Flex Consumption deprecations"""
+DEFAULTS: Final = json.loads((INFRA / "settings.json").read_text())
+
+
+def set_by_main() -> dict[str, str]:
+    """The app settings that the main file sets itself, each with its expression."""
+    params = bicep.property_of(bicep.file("main.bicep").modules["app"].node, "params", "appSettings")
+    assert params is not None
+    return {name: bicep.text(node) for name, node in bicep.properties(params).items()}
+
+
+def test_every_setting_is_set_and_no_other() -> None:
+    """Each of the code's settings is in settings.json, with its default, or set by main.bicep; and the reverse.
+
+    To add a setting: add it to infra/settings.json.
+    """
+    ours = {name for name in set_by_main() if name.startswith("LINKGUARD_")}
+    assert ours.isdisjoint(DEFAULTS)
+    assert {setting.name for setting in SETTINGS} == ours | set(DEFAULTS)
+    assert {setting.name: setting.default for setting in SETTINGS if setting.name in DEFAULTS} == DEFAULTS
+
+
+def test_the_platforms_settings_are_those_it_reads() -> None:
+    """Identity-based storage and telemetry, and nothing that Flex Consumption refuses."""
+    names = {name for name in set_by_main() if not name.startswith("LINKGUARD_")}
+    assert names == PLATFORM
+    assert names.isdisjoint(NOT_ON_FLEX)
+
+
+def test_it_observes_unless_told_otherwise() -> None:
+    """The mode is a parameter whose default is observe, and so is what azd gives it."""
+    assert set_by_main()["LINKGUARD_MODE"] == "mode"
+    assert re.search(r"^param mode string = 'observe'$", (INFRA / "main.bicep").read_text(), re.MULTILINE)
+    assert "=observe}" in json.loads((INFRA / "main.parameters.json").read_text())["parameters"]["mode"]["value"]
+
+
+def test_nothing_that_writes_to_a_target_is_assigned() -> None:
+    """The approver role is defined; assigning it is a step of its own."""
+    main = bicep.text(bicep.file("main.bicep").root)
+    assert main.count("approverName") == 1
+    assert "roles.outputs.readerName" in main
+
+
+def test_the_tables_are_those_the_code_uses() -> None:
+    """And the reverse."""
+    assert set(bicep.string_list("main.bicep", "tableNames")) == {LEDGER_TABLE, STATE_TABLE}
+
+
+def test_each_name_is_one_that_storage_takes() -> None:
+    """Queues and containers: 3 to 63 lower-case letters, digits and single dashes; tables: letters and digits."""
+    queues = bicep.string_list("main.bicep", "queueNames")
+    containers = [
+        bicep.strings(node)[0] for name, node in bicep.file("main.bicep").variables.items() if name.endswith("ContainerName")
+    ]
+    assert len(containers) == 4
+    for name in (*queues, *containers):
+        assert re.fullmatch(r"(?=.{3,63}$)[a-z0-9]+(-[a-z0-9]+)*", name), name
+    for name in bicep.string_list("main.bicep", "tableNames"):
+        assert re.fullmatch(r"[A-Za-z][A-Za-z0-9]{2,62}", name), name
