@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from shared.services.reconcile import Engine
 
 
-async def targets_of(engine: Engine, resource_uri: str) -> list[Target]:
-    """The target that a link leads to, or that a connection belongs to; none for anything else.
+async def targets_of(engine: Engine, resource_uri: str) -> list[tuple[Target, tuple[ArmId, ...]]]:
+    """The target that a link leads to, or that a connection belongs to, and the service to read; none for anything else.
 
     Raises:
         AzureError: where the link cannot be read.
@@ -25,11 +25,11 @@ async def targets_of(engine: Engine, resource_uri: str) -> list[Target]:
         return []
     if id_.path[-1][0].lower() == CONNECTION_CHILD.lower():
         try:
-            return [Target(id_.parent)]
+            return [(Target(id_.parent), ())]
         except InvalidIdError:
             return []
     if id_.path[-1][0].lower() != "sharedprivatelinkresources":
         return []
     service = (await engine.azure.get_signalr(id_.parent)).value
     links = service.links if service else ()
-    return [link.target for link in links if link.id == id_ and link.target is not None]
+    return [(link.target, (link.signalr,)) for link in links if link.id == id_ and link.target is not None]

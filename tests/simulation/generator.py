@@ -169,7 +169,7 @@ class _Author:
                 act=Act.IMPOSTOR,
                 target=link.target,
                 name=link.name if self.chance(0.85) else "other-pe",
-                message=copied if self.chance(0.85) else "let me in",
+                message=rng.choice((copied,) * 8 + ("let me in", f"{copied} " if copied != "stolen" else copied)),
                 many=rng.choice((1,) * 12 + (2, 2, 2, 7)),
                 pinned=self.chance(0.5),
             )

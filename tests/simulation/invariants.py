@@ -25,6 +25,7 @@ from tests.simulation.chaos import ARM_TIMEOUT
 from tests.simulation.frame import DOCUMENT, FRAME
 from tests.simulation.oracle import HOUR, Oracle, find_link, low
 from tests.simulation.ports import CANARY
+from tests.simulation.story import Fault
 from tests.simulation.truth import CodeTruth
 from tests.simulation.world import whose
 
@@ -57,6 +58,7 @@ FIELDS: Final = {
     RecordKind.HUMAN: frozenset({"decision", "connection", "links", "reason", "ticket", "by"}),
 }
 """The ledger's field list."""
+_MAY_KEEP_AN_ANSWER_FROM_THE_LEDGER: Final = {Fault.CRASHES, Fault.STORE_OUTAGES, Fault.STORE_LOST_ANSWERS}
 INPUTS: Final = frozenset({"evidence", "approval", "situation", "looks", "timing"})
 
 
@@ -78,6 +80,9 @@ class Sent:
     race: int = 0
     """Of an approval of a connection that is not the link's: the race that let it happen."""
     done: bool = False
+    """Whether Azure did it."""
+    answered: bool = False
+    """Whether the worker knows."""
 
 
 @dataclass(slots=True)
@@ -114,6 +119,31 @@ class Checker:
             remembered = self.oracle.remembered.setdefault(key, [])
             if frame not in remembered:
                 remembered.append(frame)
+                self._check_rejections_noticed(frame)
+
+    def _check_rejections_noticed(self, frame: Frame) -> None:
+        """A rejection made with other tools is a person's decision, from the first look that shows it."""
+        rules, now = self._latest_rules(), frame.finished
+        rejected = [one for one in frame.connections or () if one.status.value == "Rejected"]
+        if rules is None or now is None or not rejected:
+            return
+        chain = self.oracle.chains.get(frame.chain) or self._new_chain()
+        for connection in rejected:
+            name, target = low(connection.id), Target(connection.id.parent)
+            ours = [t for t in chain.intents.values() if t.connection == name and t.action != "approve"]
+            if any(t.outcome != "not_written" for t in ours) or any(p.connection == name for p in chain.people):
+                continue
+            asked = {
+                one.description
+                for look in self.oracle.remembered[frame.chain]
+                for one in look.connections or ()
+                if one.id == connection.id and one.status.value == "Pending"
+            }
+            for link in self.oracle.read_links(frame):
+                concerned = self.oracle.is_known(link, rules) and (not asked or link.request_message in asked)
+                if concerned and link.target == target and self.oracle.fits_name(connection, link, rules, target):
+                    self.broken(4, f"{connection.id.name} is seen Rejected, and no person's decision is recorded")
+                    return
 
     def on_state_lost(self) -> None:
         self.oracle.remembered.clear()
@@ -134,8 +164,31 @@ class Checker:
         self._once(record)
         chain = self.oracle.chains.setdefault(entry.chain, self._new_chain())
         chain.add(record.as_json())
+        if entry.kind is RecordKind.OUTCOME:
+            self._check_outcome(chain.intents[str(entry.body["decision"])])
         if entry.kind is RecordKind.INTENT:
             self._keep_budget(chain.intents[str(entry.body["decision"])] if "undoes" in entry.body else None, record)
+
+    def _check_outcome(self, told: Told) -> None:
+        """Confirmed is what the link itself shows, with no rival approved beside it; ambiguous, with one."""
+        self.counts[told.outcome] += told.action == "approve"
+        if told.action != "approve" or told.link is None or told.outcome not in {"confirmed", "ambiguous"}:
+            return
+        frame, rules = FRAME.get(), self._latest_rules()
+        link = find_link(frame, told.link) if frame else None
+        if frame is None or frame.finished is None or link is None or link.status.value != "Approved" or not told.may_be(link):
+            self.broken(6, f"{_short(told.connection)} is {told.outcome}, and its link does not show it")
+            return
+        rivals = [
+            one.id.name
+            for one in frame.connections or ()
+            if one.status.value in {"Approved", "Approving"}
+            and low(one.id) != told.connection
+            and self.oracle.could_be(one, link, rules, Target(one.id.parent), frame.finished)
+            and not self.oracle.explained(one, link, Target(one.id.parent), before=1 << 60, waits_too=False)
+        ]
+        if bool(rivals) is not (told.outcome == "ambiguous"):
+            self.broken(6, f"{_short(told.connection)} is {told.outcome}, and its approved rivals are {rivals}")
 
     def _new_chain(self):  # noqa: ANN202  private to the oracle
         from tests.simulation.oracle import Chain
@@ -368,6 +421,12 @@ class Checker:
             later = [outcome for sequence, outcome in told.outcomes if sequence > told.sequence]
             if not later and not (told.action == "approve" and told.open):
                 self.broken(5, f"the {told.action} of {_short(told.connection)} has no outcome")
+            if sent.answered and not later and not _MAY_KEEP_AN_ANSWER_FROM_THE_LEDGER & set(self.story.faults):
+                self.broken(5, f"Azure answered the {told.action} of {_short(told.connection)}, and no outcome says so")
+            true = self.world.connections.get(sent.connection)
+            there = true is not None and true.there and true.connection.status.value == "Approved"
+            if told.action == "approve" and sent.done and there and told.outcome in {"not_written", "abandoned"}:
+                self.broken(5, f"{_short(told.connection)} is Approved by us, and the ledger says {told.outcome}")
 
     def _check_end(self, result: TargetResult, rules: Rules | None) -> None:
         frame = self.looks[result.target.id.key, result.looked_at]

@@ -339,17 +339,22 @@ class Oracle:
         ]
         for other in frame.connections or ():
             if other.id != connection.id and self.could_be(other, link, rules, target, now):
-                if not self._explained(other, link, target, before=before, waits_too=waits_too):
+                if not self.explained(other, link, target, before=before, waits_too=waits_too):
                     found.append(f"connection {other.id.name} ({other.status.value})")
         for ghost in self._ghosts(frame, earlier, link, rules, target):
-            if not self._explained(ghost, link, target, before=before, waits_too=waits_too):
+            if not self.explained(ghost, link, target, before=before, waits_too=waits_too):
                 found.append(f"ghost {ghost.id.name}")
         return found
 
-    def _links(self, frame: Frame) -> Iterable[Link]:
-        """The links read at this look, and those that every snapshot young enough must have shown."""
+    @staticmethod
+    def read_links(frame: Frame) -> Iterable[Link]:
+        """The links read at this look itself."""
         for _, service in frame.services.values():
             yield from service.links if service else ()
+
+    def _links(self, frame: Frame) -> Iterable[Link]:
+        """The links read at this look, and those that every snapshot young enough must have shown."""
+        yield from self.read_links(frame)
         assert frame.started is not None
         since = frame.started - self.snapshot_age
         for true in self.world.links.values():
@@ -357,7 +362,7 @@ class Oracle:
             if scanned and true.created_at < since and true.link.signalr not in frame.services:
                 yield true.link
 
-    def _explained(self, other: Connection, link: Link, target: Target, *, before: int, waits_too: bool) -> bool:
+    def explained(self, other: Connection, link: Link, target: Target, *, before: int, waits_too: bool) -> bool:
         """Whether it was approved by us, or adopted by a person, for another link."""
         if other.status.value == "Pending":
             return False
@@ -416,7 +421,7 @@ class Oracle:
 
     def watched(self, rules: Rules | None) -> list[Target]:
         """The targets that a sweep looks at."""
-        led = {one.link.target for one in self.world.links.values() if self._known(one.link, rules)}
+        led = {one.link.target for one in self.world.links.values() if self.is_known(one.link, rules)}
         named = {
             self.world.targets[spec.target]
             for spec in (rules.specs if rules else ())
@@ -424,7 +429,7 @@ class Oracle:
         }
         return sorted((led | named) - {None}, key=lambda target: target.id)  # type: ignore[union-attr, return-value]
 
-    def _known(self, link: Link, rules: Rules | None) -> bool:
+    def is_known(self, link: Link, rules: Rules | None) -> bool:
         if "0000000000f1" in link.id.subscription:
             return False
         return rules is None or any(not s.deny and names_service(s, link.signalr, self.world) for s in rules.specs)

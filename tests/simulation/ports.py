@@ -205,6 +205,7 @@ class SimulatedAzure:
         await self._process.pause(delay + 0.01)
         if (refusal := await done) is not None:
             raise refusal
+        sent.answered = True
 
     def _refusal(self) -> AzureError | None:
         if self._process.chaos.strikes(Fault.REFUSED):

@@ -12,7 +12,7 @@ from shared.core.arm_id import fold_case
 from shared.core.confirm import TakeBackPolicy
 from shared.core.errors import LinkguardError
 from shared.core.verdict import Mode
-from shared.services.reconcile import Engine
+from shared.services.reconcile import Engine, reconcile
 from shared.services.settings import EngineSettings
 from shared.services.snapshot import Snapshots
 from shared.services.sweep import settle, sweep
@@ -33,6 +33,7 @@ from tests.simulation.world import KEY, KEY_ID, SUBSCRIPTIONS
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
+    from shared.core.arm_id import ArmId
     from shared.core.model import Target
     from shared.services.results import SweepResult, TargetResult
     from tests.simulation.chaos import Chaos
@@ -150,6 +151,8 @@ class _Message:
     number: int
     uri: str
     target: Target | None = None
+    via: tuple[ArmId, ...] = ()
+    """The service whose link the event named: it is read at each look that the event asks for."""
     looks: int = 0
     deliveries: int = 0
     done: bool = False
@@ -201,21 +204,21 @@ class Queue:
         worker.start(lambda engine: self._handle(engine, message), on_failure)
 
     async def _handle(self, engine: Engine, message: _Message) -> None:
-        targets = [message.target] if message.target else await targets_of(engine, message.uri)
-        for target in targets:
-            result = await settle(engine, target)
+        hinted = await targets_of(engine, message.uri)
+        for target, via in [(message.target, message.via)] if message.target else hinted:
+            result = await (reconcile(engine, target, via) if via else settle(engine, target))
             self._setting.checker.on_result(result)
-            self._again(message, target, result)
+            self._again(message, target, via, result)
         message.done = True
 
-    def _again(self, message: _Message, target: Target, result: TargetResult) -> None:
+    def _again(self, message: _Message, target: Target, via: tuple[ArmId, ...], result: TargetResult) -> None:
         if not result.waiting or message.looks >= LOOKS or message.done:
             return
         pause = min(RECHECK * 2**message.looks, RECHECK_MOST)
         if result.look_at is not None and result.look_at > result.looked_at:
             known = (result.look_at - result.looked_at).total_seconds()
             pause = min(pause, known) if result.unscheduled else known
-        self._later(_Message(next(self._numbers), message.uri, target, message.looks + 1), pause)
+        self._later(_Message(next(self._numbers), message.uri, target, via, message.looks + 1), pause)
 
 
 class Timer:
