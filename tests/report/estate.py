@@ -223,13 +223,14 @@ def sweep(links: tuple[LinkView, ...], held_ones: tuple[HeldView, ...] = ()) -> 
         started=NOW - timedelta(minutes=4, seconds=6),
         finished=NOW - timedelta(minutes=4),
         complete=True,
-        targets=len({view.target for view in links}),
+        seen=tuple({view.target: None for view in links}),
         unread=(),
         allowlist_source="allowlist.yaml",
         allowlist_digest=digest(ALLOWLIST),
         paused=False,
         links=links,
         held=held_ones,
+        held_total=len(held_ones),
     )
 
 

@@ -1,0 +1,221 @@
+"""Who is connected to whom: SignalR services on the left, targets on the right, a line for each state between two of them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from shared.report.html.parts import link_anchor, resource_of, target_of, visible
+from shared.report.link_state import LABELS, TONES, LinkState, Tone, state_of
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from shared.core.arm_id import ArmId
+    from shared.core.model import Target
+    from shared.core.report_data import LinkView
+
+MOST_TARGETS: Final = 24
+"""More in one picture are a tangle; the table has all."""
+MOST_SERVICES: Final = 24
+_NAME_SHOWN: Final = 27
+
+_WIDTH: Final = 880
+_BOX_WIDTH: Final = 250
+_BOX_HEIGHT: Final = 36
+_STEP: Final = 58
+_TOP: Final = 34
+_GLYPHS: Final[Mapping[LinkState, str]] = {
+    LinkState.WRONG: "!",
+    LinkState.HELD: "✕",
+    LinkState.UNCONFIRMED: "…",
+    LinkState.WOULD_APPROVE: "?",
+    LinkState.WAITING: "…",
+    LinkState.DRIFTED: "≠",
+    LinkState.CONNECTED: "✓",
+    LinkState.REJECTED: "–",
+    LinkState.CLOSED: "–",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Box:
+    """A service or a target."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+    name: str
+    title: str
+    is_stranger: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edge:
+    """The links in one state between a service and a target."""
+
+    path: str
+    x: int
+    y: int
+    """Where its sign is."""
+    glyph: str
+    tone: Tone
+    state: str
+    title: str
+    href: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sign:
+    """A line of the legend."""
+
+    glyph: str
+    label: str
+    tone: Tone
+    state: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """The drawing, in its own units."""
+
+    width: int
+    height: int
+    services: tuple[Box, ...]
+    targets: tuple[Box, ...]
+    edges: tuple[Edge, ...]
+    legend: tuple[Sign, ...]
+    targets_left_out: int
+    services_left_out: int
+
+
+def draw(views: Sequence[LinkView]) -> Picture:
+    """The picture of these links; of many, those whose state is the worst."""
+    by_target: defaultdict[Target, list[LinkView]] = defaultdict(list)
+    for view in views:
+        by_target[view.target].append(view)
+    ranked = sorted(by_target, key=lambda target: (min(map(_rank, by_target[target])), target.id.key))
+    targets = ranked[:MOST_TARGETS]
+    groups: defaultdict[tuple[ArmId | None, Target, LinkState], list[LinkView]] = defaultdict(list)
+    for target in targets:
+        for view in by_target[target]:
+            groups[(view.signalr, target, state_of(view))].append(view)
+    places = {target: place for place, target in enumerate(targets)}
+    services, left_out = _services(groups, places)
+    shown = {key: members for key, members in groups.items() if key[0] in services}
+    height = _TOP + max(len(services), len(targets)) * _STEP
+    left = _column(len(services), height)
+    right = _column(len(targets), height)
+    boxes = {service: _service_box(service, y) for service, y in zip(services, left, strict=True)}
+    ends = {target: _target_box(target, y) for target, y in zip(targets, right, strict=True)}
+    return Picture(
+        width=_WIDTH,
+        height=height,
+        services=tuple(boxes.values()),
+        targets=tuple(ends.values()),
+        edges=_edges(shown, boxes, ends),
+        legend=_legend({state for _, _, state in shown}),
+        targets_left_out=len(ranked) - len(targets),
+        services_left_out=left_out,
+    )
+
+
+def _rank(view: LinkView) -> int:
+    return list(LinkState).index(state_of(view))
+
+
+def _services(
+    groups: Mapping[tuple[ArmId | None, Target, LinkState], Sequence[LinkView]], places: Mapping[Target, int]
+) -> tuple[list[ArmId | None], int]:
+    """The services, beside their targets as far as may be, so that few lines cross; how many there was no room for."""
+    near: defaultdict[ArmId | None, list[int]] = defaultdict(list)
+    worst: dict[ArmId | None, int] = {}
+    for (service, target, state), _ in groups.items():
+        near[service].append(places[target])
+        rank = list(LinkState).index(state)
+        worst[service] = min(worst.get(service, rank), rank)
+    ranked = sorted(near, key=lambda service: (worst[service], service.key if service else ""))
+    kept = ranked[:MOST_SERVICES]
+    kept.sort(key=lambda service: (sum(near[service]) / len(near[service]), service.key if service else ""))
+    return kept, len(ranked) - len(kept)
+
+
+def _column(count: int, height: int) -> list[int]:
+    """The upper edges of so many boxes, spread over the height."""
+    if not count:
+        return []
+    step = (height - _TOP) / count
+    return [int(_TOP + step * place + (step - _BOX_HEIGHT) / 2) for place in range(count)]
+
+
+def _service_box(service: ArmId | None, y: int) -> Box:
+    if service is None:
+        title = "No link of a scanned subscription explains these connections"
+        return Box(x=4, y=y, width=_BOX_WIDTH, height=_BOX_HEIGHT, name="no link: a stranger?", title=title, is_stranger=True)
+    resource = resource_of(service)
+    return Box(x=4, y=y, width=_BOX_WIDTH, height=_BOX_HEIGHT, name=_short(resource.name), title=resource.id)
+
+
+def _target_box(target: Target, y: int) -> Box:
+    resource = target_of(target)
+    x = _WIDTH - _BOX_WIDTH - 4
+    return Box(x=x, y=y, width=_BOX_WIDTH, height=_BOX_HEIGHT, name=_short(resource.name), title=resource.id)
+
+
+def _edges(
+    groups: Mapping[tuple[ArmId | None, Target, LinkState], Sequence[LinkView]],
+    boxes: Mapping[ArmId | None, Box],
+    ends: Mapping[Target, Box],
+) -> tuple[Edge, ...]:
+    between: defaultdict[tuple[ArmId | None, Target], list[LinkState]] = defaultdict(list)
+    for service, target, state in sorted(groups, key=lambda key: list(LinkState).index(key[2])):
+        between[(service, target)].append(state)
+    edges = []
+    for (service, target), states in between.items():
+        for place, state in enumerate(states):
+            members = groups[(service, target, state)]
+            edges.append(_edge(boxes[service], ends[target], state, members, place - (len(states) - 1) / 2))
+    return tuple(edges)
+
+
+def _edge(left: Box, right: Box, state: LinkState, members: Sequence[LinkView], offset: float) -> Edge:
+    """``offset``: lines between the same two boxes lie side by side."""
+    x1, y1 = left.x + left.width, int(left.y + left.height / 2 + offset * 10)
+    x2, y2 = right.x, int(right.y + right.height / 2 + offset * 10)
+    bend = (x2 - x1) // 2
+    lift = int(offset * 34)
+    path = f"M{x1} {y1}C{x1 + bend} {y1 + lift} {x2 - bend} {y2 + lift} {x2} {y2}"
+    count = len(members)
+    title = f"{left.name} to {right.name}: {LABELS[state]}" + (f", {count} connections" if count > 1 else "")
+    href = link_anchor(members[0]) if count == 1 else f"links?state={state.value}"
+    return Edge(
+        path=path,
+        # A cubic curve's middle: an eighth of each end, three eighths of each handle.
+        x=(x1 + x2) // 2,
+        y=int((y1 + y2) / 2 + lift * 0.75),
+        glyph=str(count) if count > 1 else _GLYPHS[state],
+        tone=TONES[state],
+        state=state.value,
+        title=title,
+        href=href,
+        count=count,
+    )
+
+
+def _legend(states: Collection[LinkState]) -> tuple[Sign, ...]:
+    return tuple(
+        Sign(glyph=_GLYPHS[state], label=LABELS[state], tone=TONES[state], state=state.value)
+        for state in LinkState
+        if state in states
+    )
+
+
+def _short(name: str) -> str:
+    """Both ends of a long name: they tell names apart."""
+    if len(name) <= _NAME_SHOWN:
+        return name
+    head = (_NAME_SHOWN - 1) * 2 // 3
+    return f"{name[:head]}…{visible(name[-(_NAME_SHOWN - 1 - head) :])}"

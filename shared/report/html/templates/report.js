@@ -1,0 +1,177 @@
+"use strict";
+// Turns pages, filters, sorts, searches and follows links within the page. It moves elements that are there and never
+// makes markup from text, so nothing that it handles can become code.
+
+const PRINTED = 2000;
+const collator = new Intl.Collator("en", { numeric: true, sensitivity: "base" });
+const views = [];
+
+class View {
+  constructor(section) {
+    this.section = section;
+    this.size = Number(section.dataset.view);
+    this.body = section.querySelector("[data-items]");
+    const rest = section.querySelector("template[data-rest]");
+    this.items = [...this.body.children, ...rest.content.children];
+    this.shown = this.items;
+    this.page = 0;
+    this.search = section.querySelector("[data-search]");
+    this.filters = [...section.querySelectorAll("select[data-filter]")];
+    this.status = section.querySelector("[data-status]");
+    this.back = section.querySelector("[data-back]");
+    this.next = section.querySelector("[data-next]");
+    this.texts = new Map();
+    this.listen();
+    this.show();
+  }
+
+  listen() {
+    this.back.addEventListener("click", () => this.turn(this.page - 1));
+    this.next.addEventListener("click", () => this.turn(this.page + 1));
+    this.search.addEventListener("input", () => this.apply());
+    for (const filter of this.filters) filter.addEventListener("change", () => this.apply());
+    this.section.querySelector("[data-clear]").addEventListener("click", () => this.preset(new URLSearchParams()));
+    for (const button of this.section.querySelectorAll("[data-sort]")) {
+      button.addEventListener("click", () => this.sort(button));
+    }
+  }
+
+  text(item) {
+    let text = this.texts.get(item);
+    if (text === undefined) {
+      text = `${item.textContent} ${item.dataset.find ?? ""}`.toLowerCase();
+      this.texts.set(item, text);
+    }
+    return text;
+  }
+
+  // Every word must be there, and every filter must fit.
+  apply() {
+    const words = this.search.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const wanted = this.filters.filter((one) => one.value).map((one) => [one.dataset.filter, one.value]);
+    this.shown = this.items.filter(
+      (item) =>
+        wanted.every(([name, value]) => item.dataset[name] === value) &&
+        (words.length === 0 || words.every((word) => this.text(item).includes(word))),
+    );
+    this.page = 0;
+    this.show();
+  }
+
+  preset(parameters) {
+    this.search.value = parameters.get("q") ?? "";
+    for (const filter of this.filters) {
+      const value = parameters.get(filter.dataset.filter) ?? "";
+      filter.value = [...filter.options].some((option) => option.value === value) ? value : "";
+    }
+    this.apply();
+  }
+
+  key(item, column) {
+    const cell = item.cells[column];
+    return cell.dataset.key ?? cell.textContent;
+  }
+
+  sort(button) {
+    const header = button.closest("th");
+    const descending = header.getAttribute("aria-sort") === "ascending";
+    for (const other of header.parentElement.children) other.removeAttribute("aria-sort");
+    header.setAttribute("aria-sort", descending ? "descending" : "ascending");
+    const column = Number(button.dataset.sort);
+    const keyed = this.items.map((item) => [this.key(item, column), item]);
+    keyed.sort((one, other) => collator.compare(one[0], other[0]) * (descending ? -1 : 1));
+    this.items = keyed.map((pair) => pair[1]);
+    this.apply();
+  }
+
+  turn(page) {
+    this.page = page;
+    this.show();
+    this.section.scrollIntoView();
+  }
+
+  show(all = false) {
+    const start = all ? 0 : this.page * this.size;
+    const end = all ? Math.min(PRINTED, this.shown.length) : Math.min(start + this.size, this.shown.length);
+    this.body.replaceChildren(...this.shown.slice(start, end));
+    const of = this.shown.length === this.items.length ? "" : ` (${this.items.length.toLocaleString("en")} in all)`;
+    this.status.textContent =
+      this.shown.length === 0
+        ? `Nothing matches${of}`
+        : `${(start + 1).toLocaleString("en")}–${end.toLocaleString("en")} of ${this.shown.length.toLocaleString("en")}${of}`;
+    this.back.disabled = this.page === 0;
+    this.next.disabled = end >= this.shown.length;
+  }
+
+  // Whether an item with this id is in this view; it is then on the page that shows.
+  reveal(id) {
+    const item = this.items.find((one) => one.id === id);
+    if (item === undefined) return false;
+    if (!this.shown.includes(item)) this.preset(new URLSearchParams());
+    this.page = Math.floor(this.shown.indexOf(item) / this.size);
+    this.show();
+    focusOn(item);
+    return true;
+  }
+}
+
+function focusOn(element) {
+  document.querySelector(".here")?.classList.remove("here");
+  element.classList.add("here");
+  element.tabIndex = -1;
+  element.focus({ preventScroll: true });
+  element.scrollIntoView({ block: "start" });
+}
+
+// #<id> shows one item; #<section>?<filter>=<value>&q=<words> shows those that match.
+function follow() {
+  let wanted;
+  try {
+    wanted = decodeURIComponent(location.hash.slice(1));
+  } catch {
+    return;
+  }
+  const [id, query] = wanted.split("?", 2);
+  if (!id) return;
+  const view = views.find((one) => one.section.id === id);
+  if (view !== undefined) {
+    if (query !== undefined) view.preset(new URLSearchParams(query));
+    view.section.scrollIntoView();
+    return;
+  }
+  views.some((one) => one.reveal(id));
+}
+
+async function copy(button) {
+  const code = button.parentElement.querySelector("code");
+  try {
+    await navigator.clipboard.writeText(code.textContent);
+    button.textContent = "Copied";
+  } catch {
+    getSelection().selectAllChildren(code);
+    button.textContent = "Selected";
+  }
+  setTimeout(() => (button.textContent = "Copy"), 1500);
+}
+
+for (const section of document.querySelectorAll("[data-view]")) {
+  if (section.querySelector("[data-items]")) views.push(new View(section));
+}
+document.documentElement.classList.add("js");
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-copy]");
+  if (button) copy(button);
+  const link = event.target.closest("a[href^='#']");
+  // The same link again: the address does not change, so nothing else would happen.
+  if (link && link.getAttribute("href") === location.hash) follow();
+});
+addEventListener("hashchange", follow);
+addEventListener("beforeprint", () => {
+  for (const view of views) view.show(true);
+  for (const details of document.querySelectorAll("details:not(.numbers)")) details.open = true;
+});
+addEventListener("afterprint", () => {
+  for (const view of views) view.show();
+});
+follow();
+document.documentElement.dataset.ready = "yes";

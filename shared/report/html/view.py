@@ -1,0 +1,448 @@
+"""What the page shows, as plain text in its final order. All of it has been through :mod:`shared.report.escape`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Literal
+
+from shared.core.entries import Decision
+from shared.core.errors import LinkguardError
+from shared.core.finding import Severity
+from shared.core.verdict import Approve, Hold, Mode, Strength, Wait
+from shared.report import comparison
+from shared.report.documents import DecisionItem
+from shared.report.escape import clean
+from shared.report.html.chart import Chart, decisions_chart
+from shared.report.html.parts import (
+    Moment,
+    Resource,
+    chain_name,
+    held_anchor,
+    link_anchor,
+    moment,
+    parse,
+    record_anchor,
+    resource_of,
+    target_of,
+    visible,
+    visible_facts,
+    visible_lines,
+)
+from shared.report.html.picture import Picture, draw
+from shared.report.html.traffic import TrafficCard, traffic_cards
+from shared.report.ledger_text import summary as summary_of
+from shared.report.link_state import LABELS, TONES, LinkState, Tone, state_of
+from shared.report.next_steps import after_look, explain
+from shared.report.report_document import Summary, ago, summarize
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from shared.core.report_data import FindingView, HeldView, LinkView, ReportData, TimelineItem
+    from shared.core.verdict import Verdict
+
+_ID_SHOWN: Final = 12
+"""Digits of an id; the commands take as many."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkRow:
+    """One row of the table of links."""
+
+    anchor: str
+    state: LinkState
+    rank: int
+    """Of the state, the worst first."""
+    label: str
+    tone: Tone
+    signalr: Resource | None
+    link: str
+    target: Resource
+    endpoint: str
+    azure: str
+    """What Azure says of both sides."""
+    rule: str
+    owner: str
+    ticket: str
+    decision: str
+    held: str
+    """The anchor of its evidence, "" where it is settled."""
+    since: Moment | None
+    traffic: str
+    connection_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReasonView:
+    """One reason of a decision."""
+
+    code: str
+    message: str
+    facts: tuple[tuple[str, str], ...]
+    resolve: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompareRow:
+    """One line of the evidence side by side."""
+
+    what: str
+    link: str | None
+    connection: str | None
+    agrees: Literal["yes", "no", ""]
+    note: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldCard:
+    """A connection that is not settled, with all that speaks for and against it."""
+
+    anchor: str
+    title: str
+    target: Resource
+    connection: str
+    link: str
+    verdict: str
+    outcome: str
+    tone: Tone
+    state: str
+    rule: str
+    strength: str
+    decision: str
+    first_seen: Moment | None
+    reasons: tuple[ReasonView, ...]
+    codes: str
+    comparison: tuple[CompareRow, ...]
+    rivals: tuple[tuple[str, bool], ...]
+    facts: tuple[tuple[str, str], ...]
+    rules: tuple[tuple[str, str], ...]
+    commands: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FindingRow:
+    """One row of the table of findings."""
+
+    anchor: str
+    severity: str
+    tone: Tone
+    status: str
+    """``open`` or ``resolved``."""
+    id: str
+    target: Resource | None
+    message: str
+    facts: tuple[tuple[str, str], ...]
+    life: str
+    first_seen: Moment
+    last_seen: Moment
+    why: str
+    """The anchor of what it is about: its evidence or its link; "" where there is none on the page."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordRow:
+    """One record of the ledger."""
+
+    anchor: str
+    at: Moment
+    kind: str
+    chain: str
+    chain_id: str
+    sequence: int
+    id: str
+    summary: str
+    decision: str
+    broken: str
+    """What is wrong with it, "" where nothing is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaultRow:
+    """A fault of a chain."""
+
+    chain: str
+    chain_id: str
+    sequence: int
+    message: str
+    record: str
+    """The anchor of the record, "" where it is not on the page."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateCount:
+    """How many links are in a state."""
+
+    state: str
+    label: str
+    tone: Tone
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageView:
+    """The whole page."""
+
+    at: Moment
+    summary: Summary
+    tone: Tone
+    headline: str
+    swept: Moment | None
+    sweep_took: str
+    sweep_complete: bool
+    sweep_targets: int
+    mode: Mode | None
+    paused: bool
+    allowlist: str
+    allowlist_digest: str
+    audited: Moment | None
+    states: tuple[StateCount, ...]
+    links: tuple[LinkRow, ...]
+    picture: Picture
+    held: tuple[HeldCard, ...]
+    held_in_all: int
+    findings: tuple[FindingRow, ...]
+    traffic: tuple[TrafficCard, ...]
+    records: tuple[RecordRow, ...]
+    records_in_all: int
+    chains: int
+    faults: tuple[FaultRow, ...]
+    decisions: Chart | None
+    choices: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """The values that a filter offers, by its name."""
+
+
+def make_view(data: ReportData) -> PageView:
+    """Everything in its final order and wording."""
+    return _Maker(data).view()
+
+
+class _Maker:
+    """Makes one page; knows what else is on it, for the links within."""
+
+    def __init__(self, data: ReportData) -> None:
+        self._data = data
+        sweep = data.sweep
+        self._held = {held.decision_id: held_anchor(held.decision_id) for held in (sweep.held if sweep else ())}
+        self._records = {(item.chain, item.sequence): record_anchor(item.chain, item.sequence) for item in data.ledger.timeline}
+        self._broken = {(fault.chain, fault.sequence): clean(fault.message) for fault in data.ledger.faults}
+        self._verdicts = {item.target: item.verdict for item in data.traffic}
+        self._links = {view.connection: link_anchor(view) for view in (sweep.links if sweep else ()) if view.connection}
+
+    def view(self) -> PageView:
+        data, sweep = self._data, self._data.sweep
+        summary = summarize(data)
+        links = tuple(sorted(map(self._link, sweep.links if sweep else ()), key=_worst_link))
+        held = tuple(sorted(map(self._card, sweep.held if sweep else ()), key=_worst_held))
+        findings = tuple(map(self._finding, data.findings))
+        records = tuple(map(self._record, data.ledger.timeline))
+        tone, headline = _headline(summary)
+        return PageView(
+            at=self._moment(data.at),
+            summary=summary,
+            tone=tone,
+            headline=headline,
+            swept=self._moment(sweep.finished) if sweep else None,
+            sweep_took=ago(sweep.finished - sweep.started) if sweep else "",
+            sweep_complete=sweep.complete if sweep else False,
+            sweep_targets=sweep.targets if sweep else 0,
+            mode=sweep.mode if sweep else None,
+            paused=sweep.paused if sweep else False,
+            allowlist=visible(sweep.allowlist_source) if sweep else "",
+            allowlist_digest=sweep.allowlist_digest[:_ID_SHOWN] if sweep else "",
+            audited=self._moment(data.audit_at) if data.audit_at else None,
+            states=tuple(
+                StateCount(state=one.value, label=LABELS[one], tone=TONES[one], count=summary.states[one.value])
+                for one in LinkState
+            ),
+            links=links,
+            picture=draw(sweep.links if sweep else ()),
+            held=held,
+            held_in_all=sweep.held_total if sweep else 0,
+            findings=findings,
+            traffic=traffic_cards(data.traffic, self._moment),
+            records=records,
+            records_in_all=data.ledger.records,
+            chains=data.ledger.chains,
+            faults=tuple(
+                FaultRow(
+                    chain=chain_name(fault.chain),
+                    chain_id=visible(fault.chain),
+                    sequence=fault.sequence,
+                    message=visible(fault.message),
+                    record=self._records.get((fault.chain, fault.sequence), ""),
+                )
+                for fault in data.ledger.faults
+            ),
+            decisions=decisions_chart(data.ledger.timeline),
+            choices={
+                "state": _ordered(Counter(row.state.value for row in links)),
+                "verdict": _ordered(Counter(card.verdict for card in held)),
+                "finding": _ordered(Counter(row.id for row in findings)),
+                "kind": _ordered(Counter(row.kind for row in records)),
+            },
+        )
+
+    def _moment(self, at: datetime) -> Moment:
+        return moment(at, self._data.at)
+
+    def _moment_or_none(self, at: datetime | None) -> Moment | None:
+        return None if at is None else self._moment(at)
+
+    def _link(self, view: LinkView) -> LinkRow:
+        state = state_of(view)
+        sides = (("link", view.link_status), ("connection", view.connection_state))
+        return LinkRow(
+            anchor=link_anchor(view),
+            state=state,
+            rank=list(LinkState).index(state),
+            label=LABELS[state],
+            tone=TONES[state],
+            signalr=resource_of(view.signalr) if view.signalr else None,
+            link=visible(view.link.name) if view.link else "",
+            target=target_of(view.target),
+            endpoint=_endpoint_name(view.endpoint),
+            azure=", ".join(f"{side} {visible(said)}" for side, said in sides if said),
+            rule=visible(view.rule),
+            owner=visible(view.owner),
+            ticket=visible(view.ticket),
+            decision=view.decision_id[:_ID_SHOWN],
+            held=self._held.get(view.decision_id, ""),
+            since=self._moment_or_none(view.since),
+            traffic=visible(self._verdicts.get(view.target, "")),
+            connection_id=visible(str(view.connection or view.link or "")),
+        )
+
+    def _card(self, held: HeldView) -> HeldCard:
+        evidence = held.evidence
+        decision = Decision(
+            evidence=evidence, verdict=_verdict(held), evidence_digest=held.evidence_digest, number=held.number
+        )
+        item = DecisionItem(
+            target=held.target,
+            connection=held.connection,
+            verdict=held.verdict,
+            outcome=held.outcome,
+            reasons=held.reasons,
+            rule=held.rule or None,
+            link=held.link,
+            decision_id=held.decision_id,
+            evidence=held.strength,
+            state=held.state or None,
+        )
+        endpoint = evidence.connection.endpoint if evidence.connection else None
+        name = endpoint.name if endpoint else held.connection.name if held.connection else held.link.name if held.link else ""
+        return HeldCard(
+            anchor=held_anchor(held.decision_id),
+            title=visible(name),
+            target=target_of(held.target),
+            connection=visible(str(held.connection or "")),
+            link=visible(str(held.link or "")),
+            verdict=held.verdict,
+            outcome=(held.outcome or "").replace("_", " "),
+            tone=Tone.WARN if held.verdict == "hold" else Tone.INFO,
+            state=visible(held.state),
+            rule=visible(held.rule),
+            strength=held.strength.value if held.strength else "",
+            decision=held.decision_id[:_ID_SHOWN],
+            first_seen=self._moment_or_none(evidence.first_seen),
+            reasons=tuple(
+                ReasonView(
+                    code=one.code.value, message=visible(one.message), facts=visible_facts(one.facts), resolve=visible(one.resolve)
+                )
+                for one in held.reasons
+            ),
+            codes=" ".join(one.code.value for one in held.reasons),
+            comparison=tuple(
+                CompareRow(
+                    what=one.what,
+                    link=None if one.link is None else visible(one.link),
+                    connection=None if one.connection is None else visible(one.connection),
+                    agrees="" if one.agrees is None else "yes" if one.agrees else "no",
+                    note=visible(one.note),
+                )
+                for one in comparison.compare(decision)
+            ),
+            rivals=tuple((visible(str(one.id)), one.gone) for one in comparison.rivals(evidence)),
+            facts=visible_facts(comparison.facts(evidence)),
+            rules=tuple((f"{visible(one.id)}, line {one.line}", visible_lines(one.text)) for one in comparison.rules(evidence)),
+            commands=tuple(dict.fromkeys((explain(item), *after_look(item, evidence.mode)))),
+        )
+
+    def _finding(self, view: FindingView) -> FindingRow:
+        finding = view.finding
+        resource = parse(finding.target)
+        return FindingRow(
+            anchor=f"finding-{finding.fingerprint}",
+            severity=finding.severity.value,
+            tone=Tone.MUTE if not view.is_open else Tone.BAD if finding.severity is Severity.CRITICAL else Tone.WARN,
+            status="open" if view.is_open else "resolved",
+            id=finding.id.value,
+            target=resource_of(resource) if resource else None,
+            message=visible(finding.message),
+            facts=visible_facts(finding.facts),
+            life=view.life.value,
+            first_seen=self._moment(view.first_seen),
+            last_seen=self._moment(view.resolved_at or view.last_seen),
+            why=self._held.get(finding.facts.get("decision", "")) or self._link_about(finding.about),
+        )
+
+    def _link_about(self, about: str) -> str:
+        connection = parse(about)
+        return self._links.get(connection, "") if connection else ""
+
+    def _record(self, item: TimelineItem) -> RecordRow:
+        try:
+            said = summary_of(item.kind, item.body)
+        except LinkguardError:
+            said = "it cannot be read"
+        decision = item.body.get("decision")
+        return RecordRow(
+            anchor=record_anchor(item.chain, item.sequence),
+            at=self._moment(item.at),
+            kind=item.kind.value.replace("_", " "),
+            chain=chain_name(item.chain),
+            chain_id=visible(item.chain),
+            sequence=item.sequence,
+            id=visible(item.id[:_ID_SHOWN]),
+            summary=visible(said),
+            decision=self._held.get(decision, "") if isinstance(decision, str) else "",
+            broken=self._broken.get((item.chain, item.sequence), ""),
+        )
+
+
+def _headline(summary: Summary) -> tuple[Tone, str]:
+    if summary.ok:
+        return Tone.GOOD, "Nothing needs a person"
+    if summary.problems[0].severity is Severity.CRITICAL:
+        return Tone.BAD, "Something is wrong"
+    return Tone.WARN, "Something needs a person"
+
+
+def _verdict(held: HeldView) -> Verdict:
+    match held.verdict:
+        case "approve":
+            return Approve(rule=held.rule, strength=held.strength or Strength.WEAK, marks=held.reasons)
+        case "wait":
+            return Wait(until=None, reasons=held.reasons)
+        case _:
+            return Hold(reasons=held.reasons)
+
+
+def _worst_link(row: LinkRow) -> tuple[int, str, str]:
+    return row.rank, row.target.id, row.link
+
+
+def _worst_held(card: HeldCard) -> tuple[int, int, str]:
+    order = ("hold", "approve", "wait")
+    place = order.index(card.verdict) if card.verdict in order else len(order)
+    return place, "ambiguous" not in card.codes, card.target.id
+
+
+def _endpoint_name(text: str) -> str:
+    endpoint = parse(text)
+    return visible(endpoint.name if endpoint else text)
+
+
+def _ordered(counts: Counter[str]) -> tuple[str, ...]:
+    return tuple(sorted(counts))
