@@ -76,6 +76,7 @@ class Intent:
     signature: str
     """The fingerprint of the link's signed request message, which its confirmation spends; "" where it has none."""
     by_person: bool
+    """Whether a person decided it; or took it over since, so that it is not taken back any more."""
     at: datetime
     undoes: str = ""
     """Of a reject or delete: the approval that it takes back."""
@@ -260,6 +261,9 @@ def _read_human(history: History, record_id: str, body: JsonObject) -> None:
             history.adopted[human.connection] = _only(human.links)
         case HumanDecision.ADOPT:
             history.adopted[human.connection] = _only(human.links)
+            for intent in history.open_intents():
+                if intent.action is Action.APPROVE and intent.connection == human.connection:
+                    history.intents[intent.decision] = replace(intent, by_person=True)
         case _ as never:
             assert_never(never)
 
