@@ -198,9 +198,12 @@ class Checker:
     def _once(self, record: Record) -> None:
         """Two workers never leave two records of one decision."""
         body, kind = record.entry.body, record.entry.kind
-        if "evidence_digest" not in body or "human_decision" in body:
+        if "evidence_digest" not in body:
             return
         key = (record.entry.chain, str(body["subject"]))
+        if "human_decision" in body:
+            self._last.pop(key, None)
+            return
         said = (kind, body["evidence_digest"], body["verdict"], tuple(body["codes"]))  # type: ignore[arg-type]
         if kind is RecordKind.HOLD and self._last.get(key) == said:
             self.broken(5, f"one decision about {_short(key[1])} is recorded twice")
