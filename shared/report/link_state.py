@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from shared.core.arm_id import fold_case
@@ -79,22 +81,50 @@ _VERDICTS: Final[Mapping[str, LinkState]] = {
 _REFUSED: Final = frozenset({ConnectionStatus.REJECTED, ConnectionStatus.REJECTING})
 
 
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """All that the state follows from."""
+
+    outcome: str
+    verdict: str
+    connection: str
+    link: str
+    provisioning: str
+    has_connection: bool
+
+
 def state_of(view: LinkView) -> LinkState:
     """The state of a link and its connection. What needs a person comes before what Azure says."""
-    connection = ConnectionStatus.read(view.connection_state)
-    link = LinkStatus.read(view.link_status)
-    is_approved = connection is ConnectionStatus.APPROVED
-    if view.outcome in _OUTCOMES:
-        return _OUTCOMES[view.outcome]
-    if view.outcome == Outcome.CONFIRMED and is_approved and link is LinkStatus.APPROVED:
-        return LinkState.CONNECTED
-    if view.verdict in _VERDICTS and not is_approved:
-        return _VERDICTS[view.verdict]
+    return _state(
+        _Said(
+            outcome=view.outcome or "",
+            verdict=view.verdict,
+            connection=view.connection_state,
+            link=view.link_status,
+            provisioning=fold_case(view.link_provisioning),
+            has_connection=view.connection is not None,
+        )
+    )
+
+
+@lru_cache(maxsize=1024)  # An estate's links are in a few states.
+def _state(said: _Said) -> LinkState:
+    is_approved = ConnectionStatus.read(said.connection) is ConnectionStatus.APPROVED
+    says_approved = is_approved and LinkStatus.read(said.link) is LinkStatus.APPROVED
+    if said.outcome in _OUTCOMES:
+        return _OUTCOMES[said.outcome]
+    if said.verdict in _VERDICTS and not is_approved:
+        return _VERDICTS[said.verdict]
     if is_approved:
-        is_whole = link is LinkStatus.APPROVED and fold_case(view.link_provisioning) == fold_case("Succeeded")
-        return LinkState.CONNECTED if is_whole else LinkState.DRIFTED
+        is_whole = said.outcome == Outcome.CONFIRMED or said.provisioning == fold_case("Succeeded")
+        return LinkState.CONNECTED if says_approved and is_whole else LinkState.DRIFTED
+    return _unapproved(said)
+
+
+def _unapproved(said: _Said) -> LinkState:
+    connection, link = ConnectionStatus.read(said.connection), LinkStatus.read(said.link)
     if connection in _REFUSED or link is LinkStatus.REJECTED:
         return LinkState.REJECTED
-    if connection is ConnectionStatus.PENDING or (view.connection is None and link is LinkStatus.PENDING):
+    if connection is ConnectionStatus.PENDING or (not said.has_connection and link is LinkStatus.PENDING):
         return LinkState.WAITING
     return LinkState.CLOSED

@@ -15,6 +15,8 @@ from shared.report.link_state import LinkState, state_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from shared.core.model import Target
+
 SWEEP_STALE_AFTER: Final = timedelta(hours=1)
 """An older sweep says little about now; the deployed timer runs every ten minutes."""
 AUDIT_STALE_AFTER: Final = timedelta(days=1)
@@ -86,11 +88,11 @@ def summarize(data: ReportData) -> Summary:
 
 
 def _problems(
-    data: ReportData, severities: Counter[Severity], states: Counter[str], newest: dict[object, str]
+    data: ReportData, severities: Counter[Severity], states: Counter[str], newest: dict[Target, str]
 ) -> Iterator[Problem]:
     for severity in Severity:
         if count := severities[severity]:
-            said = f"{count} {severity.value} finding{'' if count == 1 else 's'}"
+            said = _times(count, "critical finding" if severity is Severity.CRITICAL else "warning")
             kinds = Counter(v.finding.id.value for v in data.findings if v.is_open and v.finding.severity is severity)
             named = ", ".join(f"{name.replace('_', ' ')} ({number})" for name, number in kinds.most_common(3))
             more = f" and {len(kinds) - 3} more kinds" if len(kinds) > 3 else ""  # noqa: PLR2004  the three that are named

@@ -178,7 +178,9 @@ def connected(service: ArmId, name: str, target: Target, *, days: int = 4, outco
     )
 
 
-def finding(id_: FindingId, severity: Severity, target: Target | None, message: str, about: str = "", **facts: str) -> FindingView:
+def finding(
+    id_: FindingId, severity: Severity, target: Target | None, message: str, about: str = "", **facts: str
+) -> FindingView:
     return FindingView(
         finding=Finding(
             id=id_, severity=severity, target=str(target) if target else "", about=about, message=message, facts=facts
@@ -302,7 +304,9 @@ def small(message: str = MESSAGE, name: str = "func-pe", address: str = "203.0.1
             life=Life.RESOLVED,
         ),
     )
-    series = tuple(_series(func, address)) + tuple(traffic(api, hour, "private", 5_000 + 130 * hour, 0) for hour in range(20, 0, -1))
+    series = tuple(_series(func, address)) + tuple(
+        traffic(api, hour, "private", 5_000 + 130 * hour, 0) for hour in range(20, 0, -1)
+    )
     timeline = tuple(_timeline(func, web, ones))
     return ReportData(
         at=NOW,
@@ -384,8 +388,14 @@ def large(links: int, findings: int) -> ReportData:
     )
     chain = site("site-00000").id.key
     timeline = tuple(
-        record(chain, 2000 - number, RecordKind.HOLD, number / 4, {"verdict": "hold", "connection": str(ones[0].connection), "codes": ["not_allowlisted"]})
-        for number in range(2000 if links > 1000 else 20)  # noqa: PLR2004  as many as a report shows
+        record(
+            chain,
+            2000 - number,
+            RecordKind.HOLD,
+            number / 4,
+            {"verdict": "hold", "connection": str(ones[0].connection), "codes": ["not_allowlisted"]},
+        )
+        for number in range(2000 if links > 1000 else 20)  # As many as a report shows.
     )
     return ReportData(
         at=NOW,
@@ -393,5 +403,7 @@ def large(links: int, findings: int) -> ReportData:
         audit_at=NOW - timedelta(hours=1),
         findings=found,
         ledger=LedgerView(chains=1, records=len(timeline), faults=(), timeline=timeline),
-        traffic=tuple(traffic(site(f"site-{number:05}"), hour, "private", 900, 0) for hour in range(24, 0, -1) for number in range(20)),
+        traffic=tuple(
+            traffic(site(f"site-{number:05}"), hour, "private", 900, 0) for hour in range(24, 0, -1) for number in range(20)
+        ),
     )

@@ -116,9 +116,7 @@ def stack(bars: Sequence[Bar], names: Mapping[str, str]) -> Chart:
         right=_WIDTH - _RIGHT,
         base=base,
         segments=tuple(segments),
-        series=tuple(
-            Series(name=name, css=names[name], total=sum(bar.counts.get(name, 0) for bar in bars)) for name in used
-        ),
+        series=tuple(Series(name=name, css=names[name], total=sum(bar.counts.get(name, 0) for bar in bars)) for name in used),
         across=_times(bars, step),
         up=tuple(Tick(at=round(base - room * part, 1), text=f"{int(top * part):,}") for part in (0.0, 0.5, 1.0)),
         rows=tuple((bar.label, tuple(bar.counts.get(name, 0) for name in used)) for bar in bars if any(bar.counts.values())),

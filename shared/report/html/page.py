@@ -63,5 +63,10 @@ def report_html(data: ReportData) -> str:
     assets = _assets()
     template = _environment().get_template("report.html.j2")
     return template.render(
-        view=make_view(data), style=assets.style, script=assets.script, policy=assets.policy, first=_FIRST, traffic_tones=TRAFFIC_TONES
+        view=make_view(data),
+        style=assets.style,
+        script=assets.script,
+        policy=assets.policy,
+        first=_FIRST,
+        traffic_tones=TRAFFIC_TONES,
     )

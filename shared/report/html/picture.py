@@ -26,6 +26,7 @@ _BOX_WIDTH: Final = 250
 _BOX_HEIGHT: Final = 36
 _STEP: Final = 58
 _TOP: Final = 34
+_ALONG: Final = (0.5, 0.3, 0.7, 0.4, 0.6)
 _GLYPHS: Final[Mapping[LinkState, str]] = {
     LinkState.WRONG: "!",
     LinkState.HELD: "✕",
@@ -133,7 +134,7 @@ def _services(
     """The services, beside their targets as far as may be, so that few lines cross; how many there was no room for."""
     near: defaultdict[ArmId | None, list[int]] = defaultdict(list)
     worst: dict[ArmId | None, int] = {}
-    for (service, target, state), _ in groups.items():
+    for service, target, state in groups:
         near[service].append(places[target])
         rank = list(LinkState).index(state)
         worst[service] = min(worst.get(service, rank), rank)
@@ -173,29 +174,33 @@ def _edges(
     between: defaultdict[tuple[ArmId | None, Target], list[LinkState]] = defaultdict(list)
     for service, target, state in sorted(groups, key=lambda key: list(LinkState).index(key[2])):
         between[(service, target)].append(state)
-    edges = []
+    edges: list[Edge] = []
     for (service, target), states in between.items():
         for place, state in enumerate(states):
             members = groups[(service, target, state)]
-            edges.append(_edge(boxes[service], ends[target], state, members, place - (len(states) - 1) / 2))
+            # Signs in turn at several places, so that those of lines that cross do not cover each other.
+            along = _ALONG[len(edges) % len(_ALONG)]
+            edges.append(_edge(boxes[service], ends[target], state, members, (place - (len(states) - 1) / 2, along)))
     return tuple(edges)
 
 
-def _edge(left: Box, right: Box, state: LinkState, members: Sequence[LinkView], offset: float) -> Edge:
-    """``offset``: lines between the same two boxes lie side by side."""
+def _edge(left: Box, right: Box, state: LinkState, members: Sequence[LinkView], at: tuple[float, float]) -> Edge:
+    """``at``: how far beside other lines between the same two boxes, and how far along the line its sign is."""
+    offset, along = at
     x1, y1 = left.x + left.width, int(left.y + left.height / 2 + offset * 10)
     x2, y2 = right.x, int(right.y + right.height / 2 + offset * 10)
     bend = (x2 - x1) // 2
     lift = int(offset * 34)
     path = f"M{x1} {y1}C{x1 + bend} {y1 + lift} {x2 - bend} {y2 + lift} {x2} {y2}"
+    x = _bezier(x1, x1 + bend, x2 - bend, x2, along)
+    y = _bezier(y1, y1 + lift, y2 + lift, y2, along)
     count = len(members)
     title = f"{left.name} to {right.name}: {LABELS[state]}" + (f", {count} connections" if count > 1 else "")
     href = link_anchor(members[0]) if count == 1 else f"links?state={state.value}"
     return Edge(
         path=path,
-        # A cubic curve's middle: an eighth of each end, three eighths of each handle.
-        x=(x1 + x2) // 2,
-        y=int((y1 + y2) / 2 + lift * 0.75),
+        x=x,
+        y=y,
         glyph=str(count) if count > 1 else _GLYPHS[state],
         tone=TONES[state],
         state=state.value,
@@ -203,6 +208,12 @@ def _edge(left: Box, right: Box, state: LinkState, members: Sequence[LinkView], 
         href=href,
         count=count,
     )
+
+
+def _bezier(start: float, first: float, second: float, end: float, along: float) -> int:
+    """Where a cubic curve is, along it from 0 to 1."""
+    left = 1 - along
+    return round(left**3 * start + 3 * left**2 * along * first + 3 * left * along**2 * second + along**3 * end)
 
 
 def _legend(states: Collection[LinkState]) -> tuple[Sign, ...]:

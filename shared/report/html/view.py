@@ -315,9 +315,7 @@ class _Maker:
 
     def _card(self, held: HeldView) -> HeldCard:
         evidence = held.evidence
-        decision = Decision(
-            evidence=evidence, verdict=_verdict(held), evidence_digest=held.evidence_digest, number=held.number
-        )
+        decision = Decision(evidence=evidence, verdict=_verdict(held), evidence_digest=held.evidence_digest, number=held.number)
         item = DecisionItem(
             target=held.target,
             connection=held.connection,
@@ -348,7 +346,10 @@ class _Maker:
             first_seen=self._moment_or_none(evidence.first_seen),
             reasons=tuple(
                 ReasonView(
-                    code=one.code.value, message=visible(one.message), facts=visible_facts(one.facts), resolve=visible(one.resolve)
+                    code=one.code.value,
+                    message=visible(one.message),
+                    facts=visible_facts(one.facts),
+                    resolve=visible(one.resolve),
                 )
                 for one in held.reasons
             ),

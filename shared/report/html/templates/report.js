@@ -17,7 +17,7 @@ class View {
     this.page = 0;
     this.search = section.querySelector("[data-search]");
     this.filters = [...section.querySelectorAll("select[data-filter]")];
-    this.status = section.querySelector("[data-status]");
+    this.status = section.querySelector("[data-count]");
     this.back = section.querySelector("[data-back]");
     this.next = section.querySelector("[data-next]");
     this.texts = new Map();
