@@ -387,9 +387,11 @@ class Step:
                 continue
             limit = Limit(each_target=settings.approvals_per_target_per_hour, overall=settings.approvals_per_hour)
             free_at = await reserve(self._engine.state, APPROVALS, limit, decision.id, self.target, self.observation.clock)
-            await self._note_budget(spent=free_at is not None)
             if free_at is not None:
+                await self._note_budget(spent=True)
                 return [*decisions[:place], _without_budget(decision, free_at), *decisions[place + 1 :]]
+            if not any(isinstance(other.verdict, Approve) for other in decisions if other is not decision):
+                await self._note_budget(spent=False)
             await self._approve(decision, connection)
             return decisions
         await self._note_budget(spent=False)
@@ -406,6 +408,7 @@ class Step:
         return sorted(range(len(decisions)), key=turns.__getitem__)
 
     async def _note_budget(self, *, spent: bool) -> None:
+        """Remember since when approvals wait for the budget: until none does, though one after the other is made."""
         since = (self._memory.budget_spent_since or self.observation.clock) if spent else None
         if since != self._memory.budget_spent_since:
             self._memory = replace(self._memory, budget_spent_since=since)
