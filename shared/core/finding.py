@@ -61,6 +61,7 @@ class FindingId(StrEnum):
     FINDINGS_FLOOD = "findings_flood"
     ALERT_UNDELIVERED = "alert_undelivered"
     SWEEP_OVERDUE = "sweep_overdue"
+    MESSAGE_POISONED = "message_poisoned"
 
 
 DRIFT: Final = frozenset(
