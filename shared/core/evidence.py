@@ -127,12 +127,12 @@ class Evidence:
     def digest(self) -> str:
         """The same for evidence that says the same.
 
-        Left out are the clock, the place of rules in their document, how Azure spells ids, and how an allowlist that
-        cannot be read fails to be: that may be told in other words each time.
+        Left out are the mode (a dry run sees what enforcing would), the clock, the place of rules in their document, how
+        Azure spells ids, and how an allowlist that cannot be read fails to be: that may be told in other words each time.
         """
         inputs = cast("JsonObject", to_identity(self))
         inputs["allowlist_problem"] = bool(self.allowlist_problem)
-        for name in ("look_started", "clock", "settle_seconds", "settled_since", "allowlist_source", "allowlist_digest"):
+        for name in ("mode", "look_started", "clock", "settle_seconds", "settled_since", "allowlist_source", "allowlist_digest"):
             del inputs[name]
         for rule in cast("list[JsonObject]", inputs["rules"]):
             del rule["line"]

@@ -633,10 +633,10 @@ CHANGES: dict[str, list[Any]] = {
     "rules": [(), (a_rule(text="id: other"),), (a_rule(expires=NOW.date()),)],
     "paused": [True],
     "allowlist_problem": ["broken"],
-    "mode": [Mode.OBSERVE],
 }
 NOT_IN_THE_DIGEST = {
     "target",  # every connection and link names it, and no decision about one target is compared to another's
+    "mode",  # a dry run sees what enforcing would; the verdict's marks tell the two apart
     "clock",
     "look_started",
     "settle_seconds",
