@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from shared.core.arm_id import fold_case
 from shared.core.errors import StoreConflictError
-from shared.core.finding import FindingId
+from shared.core.finding import Finding, FindingId
 from shared.core.finding_life import Look
 from shared.core.report_data import SweepView
-from shared.services.drift import DriftResult, look_for_drift
-from shared.services.report_data import HELD_KEPT, keep_sweep
+from shared.services.drift import look_for_drift
+from shared.services.report_data import HELD_KEPT, keep_again, keep_sweep
 from shared.services.revoke import note_unruled, revoke_removed
 from shared.services.track import track
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
+    from datetime import datetime
 
-    from shared.core.finding import Finding
+    from shared.core.allowlist import Allowlist
     from shared.core.model import Target
     from shared.services.reconcile import Engine
     from shared.services.results import SweepResult, TargetResult
@@ -40,88 +42,92 @@ _OF_PARTS: Final = frozenset(
 """Findings that name a target and come from elsewhere than a visit to it."""
 
 
-async def conclude(
-    engine: Engine, planned: Plan, results: Sequence[TargetResult], *, complete: bool, all_sites: bool | None = None
-) -> tuple[tuple[Finding, ...], DriftResult]:
-    """What a sweep finds beside the visits to its targets, and the revoking that is due.
+async def finish(
+    engine: Engine, planned: Plan, result: SweepResult, *, all_sites: bool | None = None, is_last: bool = True
+) -> SweepResult:
+    """A sweep, or a part of one, to its end: returns the result with all that was found beside the visits to targets.
 
     Args:
         engine: what every service works with.
         planned: what the sweep was to look at.
-        results: of every target that was looked at.
-        complete: whether that was everything.
+        result: of the visits to targets.
         all_sites: whether to look at every site's connections; None for what the settings say.
+        is_last: whether nothing of this sweep is left to come; drift beside the targets is looked for, and what is due is
+            revoked, only then.
 
     Raises:
         StoreError: where a store failed.
 
     """
-    allowlist = planned.loaded.allowlist
-    drifted = await look_for_drift(
-        engine,
-        allowlist,
-        planned.snapshot,
-        results,
-        planned.targets,
-        failures=planned.failures,
-        all_sites=engine.settings.all_sites if all_sites is None else all_sites,
-    )
-    found = [*drifted.findings]
-    judged = set(drifted.judged)
-    if allowlist is not None:
-        try:
-            await note_unruled(engine, allowlist, results)
-        except StoreConflictError:
-            complete = False  # Another sweep is noting its own: it, or the next one, revokes what is due.
-        if complete:
-            found += await revoke_removed(engine, allowlist, planned.started)
-            judged |= _OF_REVOKING
-    return tuple(found), DriftResult(findings=tuple(found), judged=frozenset(judged), sites=drifted.sites)
-
-
-async def keep_result(engine: Engine, planned: Plan, result: SweepResult, drifted: DriftResult) -> None:
-    """Take in what a sweep found: the lives of its findings, and the data for reports.
-
-    Raises:
-        StoreError: where a store failed.
-
-    """
+    allowlist, found, judged = planned.loaded.allowlist, list[Finding](), set[FindingId]()
+    sites: frozenset[str] = frozenset()
+    noted = allowlist is None or await _note(engine, allowlist, result)
+    if is_last:
+        drifted = await look_for_drift(
+            engine,
+            allowlist,
+            planned.snapshot,
+            result.targets,
+            planned.targets,
+            failures=planned.failures,
+            all_sites=engine.settings.all_sites if all_sites is None else all_sites,
+        )
+        found += drifted.findings
+        judged |= drifted.judged | _ALWAYS
+        sites = drifted.sites
+    if is_last and allowlist is not None and result.complete and noted:
+        found += await revoke_removed(engine, allowlist, planned.started)
+        judged |= _OF_REVOKING
+    result = replace(result, findings=(*result.findings, *found))
     seen = {one.target.id.key for one in result.targets}
     look = Look(
         source=SWEEP_SOURCE,
         at=engine.clock.now(),
         found=result.all_findings,
-        covers=lambda finding: _covers(finding, seen, result, drifted),
+        covers=lambda finding: _covers(finding, seen, result, judged, sites),
         reminder=engine.settings.alerts_reminder,
     )
     await track(engine.ledger, engine.state, look)
     await keep_sweep(engine.state, _view(planned, result))
+    return result
 
 
-async def keep_target(engine: Engine, result: TargetResult) -> None:
-    """Take in what one step on one target found, between sweeps.
+async def _note(engine: Engine, allowlist: Allowlist, result: SweepResult) -> bool:
+    try:
+        await note_unruled(engine, allowlist, result.targets)
+    except StoreConflictError:
+        return False  # Another sweep is noting its own: it, or the next one, revokes what is due.
+    return True
+
+
+async def keep_targets(engine: Engine, results: Sequence[TargetResult], *, sweep_started: datetime | None = None) -> None:
+    """Take in what steps on some targets found, between sweeps, or after the one that began at ``sweep_started``.
 
     Raises:
         StoreError: where a store failed.
 
     """
-    key = result.target.id.key
+    keys = {result.target.id.key for result in results}
     look = Look(
         source=SWEEP_SOURCE,
         at=engine.clock.now(),
-        found=result.findings,
-        covers=lambda finding: fold_case(finding.target) == key and finding.id not in _OF_PARTS,
+        found=tuple(finding for result in results for finding in result.findings),
+        covers=lambda finding: fold_case(finding.target) in keys and finding.id not in _OF_PARTS,
         reminder=engine.settings.alerts_reminder,
     )
     await track(engine.ledger, engine.state, look)
+    if sweep_started is not None:
+        await keep_again(engine.state, sweep_started, results)
 
 
-def _covers(finding: Finding, seen: Collection[str], result: SweepResult, drifted: DriftResult) -> bool:
+def _covers(
+    finding: Finding, seen: Collection[str], result: SweepResult, judged: Collection[FindingId], sites: Collection[str]
+) -> bool:
     """Whether this sweep would have found it again."""
     key = fold_case(finding.target)
     if finding.id is FindingId.PENDING_UNEXPLAINED:
-        return key in drifted.sites or key in seen
-    if finding.id in drifted.judged or finding.id in _ALWAYS:
+        return key in sites or key in seen
+    if finding.id in judged:
         return True
     if not finding.target or finding.id in _OF_PARTS:
         return False

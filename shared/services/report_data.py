@@ -24,11 +24,12 @@ from shared.services.notebook import fetch, keep
 from shared.services.track import open_and_lately_resolved
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
     from shared.core.ledger import Record
     from shared.ports import Ledger, StateStore
+    from shared.services.results import TargetResult
 
 REPORT: Final = "report"
 SWEEP: Final = "sweep"
@@ -51,6 +52,25 @@ async def keep_sweep(state: StateStore, view: SweepView) -> None:
         await keep(state, REPORT, SWEEP, kept, (view,))
     except StoreConflictError:
         return  # Another sweep ended at this moment; either will do.
+
+
+async def keep_again(state: StateStore, started: datetime, results: Sequence[TargetResult]) -> None:
+    """Put what was seen later of some targets into the sweep that began at ``started``, if it is the one that is kept."""
+    kept = await fetch(state, REPORT, SWEEP, tuple[SweepView, ...], ())
+    if not kept.value or kept.value[0].started != started:
+        return
+    held = tuple(held for one in results for held in one.held)
+    later = replace(
+        kept.value[0],
+        seen=tuple(one.target for one in results),
+        links=tuple(link for one in results for link in one.links),
+        held=held,
+        held_total=len(held),
+    )
+    try:
+        await keep(state, REPORT, SWEEP, kept, (_together(kept.value[0], later),))
+    except StoreConflictError:
+        return  # A newer sweep was kept meanwhile.
 
 
 def _together(before: SweepView, after: SweepView) -> SweepView:

@@ -13,8 +13,9 @@ from shared.core.arm_id import ArmId, fold_case
 from shared.core.entries import chain_of
 from shared.core.errors import AzureError, InvalidIdError, LedgerBrokenError, LinkguardError, StoreConflictError
 from shared.core.finding import Finding, FindingId, Severity
-from shared.core.model import Target
+from shared.core.model import ConnectionStatus, Target
 from shared.services.allowlist import LoadedAllowlist, load_allowlist
+from shared.services.conclude import finish
 from shared.services.journal import Journal
 from shared.services.look import Scope, observe
 from shared.services.notebook import fetch, fetch_memory, keep
@@ -26,10 +27,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from shared.core.allowlist import Allowlist
+    from shared.core.history import History
     from shared.services.reconcile import Engine
 
 SWEEPS: Final = "sweeps"
 LAST: Final = "last"
+_ENDED: Final = frozenset({ConnectionStatus.REJECTED, ConnectionStatus.DISCONNECTED})
 _MOST_STEPS: Final = 100
 """Steps on one target in one sweep; App Service takes at most 100 connections an app."""
 
@@ -70,10 +73,13 @@ class LastSweep:
     targets: int
 
 
-async def sweep(engine: Engine, progress: Progress | None = None, *, dry_run: bool = False) -> SweepResult:
+async def sweep(
+    engine: Engine, progress: Progress | None = None, *, dry_run: bool = False, all_sites: bool | None = None
+) -> SweepResult:
     """Look at everything once, and take every step that can be taken now.
 
-    A target that fails is reported and leaves the sweep incomplete; the others are not affected.
+    A target that fails is reported and leaves the sweep incomplete; the others are not affected. ``all_sites``: whether to
+    look at every site's pending connections too; None for what the settings say.
 
     Raises:
         StoreError: where the state store failed as a whole.
@@ -83,20 +89,11 @@ async def sweep(engine: Engine, progress: Progress | None = None, *, dry_run: bo
     planned = await plan(engine)
     progress.planned(len(planned.targets))
     visited = await visit(engine, planned, planned.targets, progress)
-    complete = not planned.failures and len(visited.results) == len(planned.targets)
-    finished = engine.clock.now()
-    last = LastSweep(started=planned.started, finished=finished, complete=complete, targets=len(planned.targets))
+    looked = conclude(engine, planned, visited, dry_run=dry_run)
+    result = replace(await finish(engine, planned, looked, all_sites=all_sites), finished=engine.clock.now())
+    last = LastSweep(started=result.started, finished=result.finished, complete=result.complete, targets=len(planned.targets))
     await keep_last(engine, last)
-    return SweepResult(
-        mode=engine.settings.mode,
-        dry_run=dry_run,
-        complete=complete,
-        started=planned.started,
-        finished=finished,
-        targets=visited.results,
-        unread=tuple(target for target in planned.targets if target not in {result.target for result in visited.results}),
-        findings=(*planned.findings, *visited.failed),
-    )
+    return result
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,12 +165,32 @@ async def _left_behind(engine: Engine, targets: Collection[Target]) -> list[Targ
         journal = Journal(engine.ledger, chain)
         try:
             await journal.load()
-            wanted = journal.history.is_unfinished
+            wanted = journal.history.is_unfinished or await _may_stand(engine, target, journal.history)
         except LedgerBrokenError:
             wanted = True  # The visit says what is wrong with it.
         if wanted:
-            found.append(target)
+            found.append(_as_recorded(target, journal))
     return found
+
+
+async def _may_stand(engine: Engine, target: Target, history: History) -> bool:
+    """Whether something that we or a person approved through us may still be approved: its rule may be gone meanwhile."""
+    decided = {intent.connection for intent in history.approvals()} | history.adopted.keys()
+    memory = (await fetch_memory(engine.state, target)).value
+    seen = {one.connection.id: one for one in memory.connections}
+    ended = {id_ for id_, one in seen.items() if one.gone_since is not None or one.connection.status in _ENDED}
+    if memory.observed_at is not None:
+        ended |= decided - seen.keys()
+    return bool(decided - ended)
+
+
+def _as_recorded(target: Target, journal: Journal) -> Target:
+    """The same target as Azure spells it: a chain's name is folded."""
+    try:
+        connections = [intent.connection for intent in journal.history.intents.values()]
+    except LedgerBrokenError:
+        return target
+    return next((Target(connection.parent) for connection in connections), target)
 
 
 def _target_of(chain: str) -> Target | None:
@@ -192,6 +209,21 @@ class Visited:
     """One for each target that could not be looked at."""
     left: tuple[Target, ...]
     """Those that the time did not suffice for."""
+
+
+def conclude(engine: Engine, planned: Plan, visited: Visited, *, dry_run: bool = False) -> SweepResult:
+    """What a sweep found; not complete where a target was left or could not be read."""
+    looked_at = {result.target for result in visited.results}
+    return SweepResult(
+        mode=engine.settings.mode,
+        dry_run=dry_run,
+        complete=not planned.failures and len(looked_at) == len(planned.targets),
+        started=planned.started,
+        finished=engine.clock.now(),
+        targets=visited.results,
+        unread=tuple(target for target in planned.targets if target not in looked_at),
+        findings=(*planned.findings, *visited.failed),
+    )
 
 
 def _never() -> bool:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from shared.core.errors import LinkguardError
 from shared.core.finding import FindingId
+from shared.services.conclude import keep_targets
 from shared.services.recheck import doubled, pause
 from shared.services.sweep import Silent, merge, settle, sweep, target_unreadable
 
@@ -36,6 +37,7 @@ async def sweep_until_done(
     timeout: timedelta,  # noqa: ASYNC109  the time for all of it, not for one await
     progress: Progress | None = None,
     dry_run: bool = False,
+    all_sites: bool | None = None,
 ) -> SweepResult:
     """Sweep, then look again at whatever waits: when it says, else after the recheck delay, which doubles to its maximum.
 
@@ -46,13 +48,15 @@ async def sweep_until_done(
 
     """
     deadline = engine.clock.now() + timeout
-    result = await sweep(engine, progress, dry_run=dry_run)
+    result = await sweep(engine, progress, dry_run=dry_run, all_sites=all_sites)
     while _subscription_unread(result) and engine.clock.now() < deadline:
         await _sleep_until(engine, min(deadline, engine.clock.now() + engine.settings.recheck_delay))
-        result = await sweep(engine, progress, dry_run=dry_run)
+        result = await sweep(engine, progress, dry_run=dry_run, all_sites=all_sites)
     waiting = _Waiting(engine, result, deadline, progress or Silent())
     while waiting.goes_on:
         await waiting.next_round()
+    if waiting.again:
+        await keep_targets(engine, tuple(waiting.again.values()), sweep_started=result.started)
     return waiting.result()
 
 
@@ -71,6 +75,8 @@ class _Waiting:
         self._swept = swept
         self._deadline = deadline
         self._results = {result.target: result for result in swept.targets}
+        self.again: dict[Target, TargetResult] = {}
+        """What was looked at again: its newest result."""
         self._unread: dict[Target, Finding] = {}
         self._watches: dict[Target, _Watch] = {}
         self._gate = asyncio.Semaphore(engine.settings.concurrency)
@@ -103,7 +109,7 @@ class _Waiting:
         before = self._results.get(target)
         changed = before is None or after.acted or _verdicts(before) != _verdicts(after)
         merged = merge(before, after) if before else after
-        self._results[target] = merged
+        self._results[target] = self.again[target] = merged
         self._progress.looked_again(merged)
         if changed:
             self._watches.pop(target, None)

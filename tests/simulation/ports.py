@@ -9,6 +9,7 @@ from datetime import timedelta
 from itertools import count
 from typing import TYPE_CHECKING, Literal
 
+from shared.core.arm_id import fold_case
 from shared.core.errors import (
     AllowlistError,
     AzureConflictError,
@@ -20,7 +21,7 @@ from shared.core.errors import (
     StoreUnavailableError,
 )
 from shared.core.ledger import EMPTY, Record, canonical
-from shared.core.model import Connection, Link, SignalR
+from shared.core.model import Connection, Link, ListedSite, SignalR
 from shared.core.problem import Problem
 from shared.ports import CallCount, Document, Reading, Versioned
 from tests.simulation.chaos import ARM_TIMEOUT
@@ -140,6 +141,13 @@ class SimulatedAzure:
             frame.services[service] = (reading.started, reading.value)
             frame.started = min(frame.started or reading.started, reading.started)
         return reading
+
+    async def list_sites(self, subscription: str) -> Reading[tuple[ListedSite, ...]]:
+        def look() -> tuple[ListedSite, ...]:
+            here = (one for one in self._world.sites.values() if fold_case(one.target.id.subscription) == fold_case(subscription))
+            return tuple(ListedSite(site=one, host_names=(), connections=None) for one in here if one.target.slot is None)
+
+        return await self._read(look, "a subscription's sites")
 
     async def get_site(self, target: Target) -> Reading[Site | None]:
         frame = FRAME.get()
