@@ -22,3 +22,12 @@ async def sweep(timer: func.TimerRequest) -> None:  # noqa: ARG001  the binding'
 
     async with bootstrap.open_application(os.environ) as application:
         await application.sweep()
+
+
+@app.route(route="report", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
+async def report(request: func.HttpRequest) -> func.HttpResponse:
+    """The report as a page, or as JSON with ``?format=json``. Reads the stores; never asks Azure."""
+    from shared import bootstrap  # noqa: PLC0415  heavy: not before it is needed
+
+    answer = await bootstrap.answer_report(os.environ, request.headers, request.params.get("format", ""))
+    return func.HttpResponse(answer.body, status_code=answer.status, headers=dict(answer.headers))

@@ -7,15 +7,17 @@ does not wait for Azure's SDKs.
 from __future__ import annotations
 
 import base64
+import logging
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, assert_never
 
 from shared.config import LEDGER, VERIFY_KEYS, Settings, VerifyKeyFile, VerifyKeyInline, load_settings
-from shared.core.errors import ConfigError
+from shared.core.errors import ConfigError, StoreError
 from shared.core.request_message import PublicKey, is_key_id, load_public_key
 from shared.core.verdict import Mode
+from shared.report.escape import clean
 from shared.services.overlay import without_records
 from shared.services.reconcile import Engine
 from shared.services.settings import EngineSettings
@@ -28,7 +30,9 @@ if TYPE_CHECKING:
 
     from shared.adapters.sqlite_store import SqliteStore
     from shared.config import VerifyKey
+    from shared.core.report_data import ReportData
     from shared.ports import AllowlistSource, Clock, Ledger
+    from shared.report.web import WebAnswer
     from shared.services.results import SweepResult
     from shared.services.sweep import Progress
 
@@ -145,6 +149,50 @@ async def open_ledger(environ: Mapping[str, str]) -> AsyncIterator[Ledger]:
         StoreError: where it cannot be opened.
 
     """
+    async with _open_store(environ) as store:
+        yield store
+
+
+async def read_report(environ: Mapping[str, str]) -> ReportData:
+    """What a report is made from, of the stores alone: needs ``LINKGUARD_LEDGER`` and no other setting.
+
+    Raises:
+        ConfigError: where the setting is wrong, or there is no such ledger.
+        StoreError: where it cannot be read.
+
+    """
+    from shared.services.report_data import collect  # noqa: PLC0415  only where a report is made
+
+    async with _open_store(environ) as store:
+        return await collect(store, store, make_clock().now())
+
+
+async def answer_report(environ: Mapping[str, str], headers: Mapping[str, str], wanted: str) -> WebAnswer:
+    """The report over HTTP. ``wanted``: ``html``, ``json`` or "".
+
+    Raises:
+        ConfigError: where a setting is wrong.
+
+    """
+    from shared.report.web import PLATFORM_AUTHENTICATION, answer, refuse, unavailable  # noqa: PLC0415  only for its function
+
+    refused = refuse(
+        headers,
+        require_principal=load_settings(environ, required=()).report_require_principal,
+        platform_authenticates=environ.get(PLATFORM_AUTHENTICATION, "").casefold() == "true",
+    )
+    if refused is not None:
+        return refused
+    try:
+        data = await read_report(environ)
+    except StoreError as error:
+        logging.getLogger("linkguard").error("the report could not be made: %s", clean(str(error)))  # noqa: TRY400  a trace may quote anything
+        return unavailable()
+    return answer(data, wanted)
+
+
+@asynccontextmanager
+async def _open_store(environ: Mapping[str, str]) -> AsyncIterator[SqliteStore]:
     from shared.adapters.sqlite_store import Access, SqliteStore  # noqa: PLC0415  see the module's docstring
 
     try:

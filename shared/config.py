@@ -12,7 +12,7 @@ import difflib
 import ipaddress
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -77,6 +77,43 @@ class SqliteLedger:
 
 
 @dataclass(frozen=True, slots=True)
+class TablesLedger:
+    """The ledger and the state store are tables of the storage account in ``AzureWebJobsStorage``."""
+
+
+@dataclass(frozen=True, slots=True)
+class BlobUrl:
+    """A blob by its URL, which has no query."""
+
+    url: str
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether it is this machine's: Azurite's."""
+        return _is_loopback(urlsplit(self.url).hostname or "")
+
+
+@dataclass(frozen=True, slots=True)
+class StorageByKey:
+    """A storage account by its connection string, which holds a key."""
+
+    connection_string: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StorageByIdentity:
+    """A storage account that an identity is let into. The services' URLs, without a slash at the end; None where unknown."""
+
+    blob: str | None
+    queue: str | None
+    table: str | None
+    managed_identity: bool
+    """Whether the identity is a managed one; else whatever DefaultAzureCredential finds."""
+    client_id: str | None
+    """Of a user-assigned managed identity."""
+
+
+@dataclass(frozen=True, slots=True)
 class VerifyKeyFile:
     """A public key in a PEM file. Whoever builds the adapters reads it."""
 
@@ -101,10 +138,10 @@ class Settings:
     """What the environment says, checked. :data:`SETTINGS` describes each field."""
 
     mode: Mode
-    allowlist: Path | None
+    allowlist: Path | BlobUrl | None
     subscriptions: tuple[str, ...]
     """Lower-case GUIDs, each once, in the order given; empty only where the caller did not require them."""
-    ledger: SqliteLedger
+    ledger: SqliteLedger | TablesLedger
     arm_endpoint: ArmEndpoint
     credential: CredentialKind
     managed_identity_client_id: str | None
@@ -122,6 +159,11 @@ class Settings:
     """0: no limit."""
     concurrency: int
     sweep_schedule: str
+    sweep_run: timedelta
+    sweep_max_age: timedelta
+    report_require_principal: bool
+    storage: StorageByKey | StorageByIdentity | None = None
+    """The Functions host's own storage account; None where there is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,6 +243,13 @@ def _integer(*, least: int, most: int) -> Callable[[str], int]:
     return parse
 
 
+def _flag(text: str) -> bool:
+    if text not in {"true", "false"}:
+        message = f"{_quote(text)} is neither true nor false"
+        raise ValueError(message)
+    return text == "true"
+
+
 def _choice[E: StrEnum](kind: type[E]) -> Callable[[str], E]:
     def parse(text: str) -> E:
         try:
@@ -247,17 +296,46 @@ def _subscriptions(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(_each(text, _guid)))
 
 
-def _allowlist(text: str) -> Path | None:
-    if "://" in text:
-        message = f"{_quote(text)} is not the path of a file"
+_BLOB_HOST: Final = re.compile(
+    r"[a-z0-9]{3,24}(-secondary)?\."
+    r"(blob\.core\.(windows\.net|usgovcloudapi\.net|chinacloudapi\.cn)|z[0-9]{1,2}\.blob\.storage\.azure\.net)"
+)
+_BLOB_PATH: Final = re.compile(r"(/[A-Za-z0-9$._~-]+){2,20}")
+"""A container and a name; of the characters that need no escaping."""
+
+
+def _allowlist(text: str) -> Path | BlobUrl | None:
+    if "://" not in text:
+        return Path(text) if text else None
+    try:
+        url = urlsplit(text)
+        host = url.hostname or ""
+    except ValueError:
+        message = f"{_quote(text)} is not a URL"
+        raise ValueError(message) from None
+    if url.query or url.username is not None or url.password is not None:
+        # Not quoted: it may hold a signature or a password.
+        message = (
+            "the URL carries a signature or a password; leave it out, and give the identity the role Storage Blob Data Reader on"
+            " the container"
+        )
         raise ValueError(message)
-    return Path(text) if text else None
+    local = _is_loopback(host) and url.scheme in {"http", "https"}
+    if not local and not (url.scheme == "https" and _BLOB_HOST.fullmatch(host) and url.port in {None, 443}):
+        message = f"{_quote(text)} is neither a path nor https://<account>.blob.core.windows.net/<container>/<blob>"
+        raise ValueError(message)
+    if url.fragment or not _BLOB_PATH.fullmatch(url.path):
+        message = f"{_quote(text)} names no blob: after the account come the container and the name, of plain characters"
+        raise ValueError(message)
+    return BlobUrl(text)
 
 
-def _ledger(text: str) -> SqliteLedger:
+def _ledger(text: str) -> SqliteLedger | TablesLedger:
+    if text == "tables":
+        return TablesLedger()
     path = text.removeprefix("sqlite:///")
     if path in {text, "", "/"} or path.endswith("/"):
-        message = f"{_quote(text)} is not sqlite:///relative/path or sqlite:////absolute/path"
+        message = f"{_quote(text)} is not tables, sqlite:///relative/path or sqlite:////absolute/path"
         raise ValueError(message)
     if path.startswith(":"):
         message = f"{_quote(text)} would lose every record when the process ends; name a file"
@@ -364,7 +442,7 @@ MODE: Final = Setting(
 ALLOWLIST: Final = Setting(
     name="LINKGUARD_ALLOWLIST",
     default="",
-    values="the path of a YAML file",
+    values="the path of a YAML file, or `https://<account>.blob.core.windows.net/<container>/<blob>`",
     doc="What may be approved.",
     parse=_allowlist,
 )
@@ -378,8 +456,8 @@ SUBSCRIPTIONS: Final = Setting(
 LEDGER: Final = Setting(
     name="LINKGUARD_LEDGER",
     default="sqlite:///linkguard.sqlite3",
-    values="`sqlite:///relative/path` or `sqlite:////absolute/path`",
-    doc="Where the ledger and the state store are.",
+    values="`sqlite:///relative/path`, `sqlite:////absolute/path` or `tables`",
+    doc="Where the ledger and the state store are; `tables` are those of the storage account in `AzureWebJobsStorage`.",
     parse=_ledger,
 )
 ARM_ENDPOINT: Final = Setting(
@@ -494,6 +572,27 @@ SWEEP_SCHEDULE: Final = Setting(
     doc="When the deployed app sweeps; the Functions host reads it, so it must be set there.",
     parse=_schedule,
 )
+SWEEP_RUN: Final = Setting(
+    name="LINKGUARD_SWEEP_RUN",
+    default="5m",
+    values="a duration from `1ms` to `1h`",
+    doc="How long one run of the deployed sweep begins with further targets; what is left goes on in messages.",
+    parse=_duration(least="1ms", most="1h"),
+)
+SWEEP_MAX_AGE: Final = Setting(
+    name="LINKGUARD_SWEEP_MAX_AGE",
+    default="45m",
+    values="a duration from `1s` to `7d`",
+    doc="How long ago the last sweep may have ended before the deployed app says that it is not well.",
+    parse=_duration(least="1s", most="7d"),
+)
+REPORT_REQUIRE_PRINCIPAL: Final = Setting(
+    name="LINKGUARD_REPORT_REQUIRE_PRINCIPAL",
+    default="false",
+    values="`true` or `false`",
+    doc="Whether the function that serves the report demands that App Service authentication has signed the caller in.",
+    parse=_flag,
+)
 
 SETTINGS: Final[tuple[Setting[Any], ...]] = (
     MODE,
@@ -516,6 +615,9 @@ SETTINGS: Final[tuple[Setting[Any], ...]] = (
     ARM_READS_PER_SECOND,
     CONCURRENCY,
     SWEEP_SCHEDULE,
+    SWEEP_RUN,
+    SWEEP_MAX_AGE,
+    REPORT_REQUIRE_PRINCIPAL,
 )
 """Every setting, in the order in which the documentation lists them."""
 
@@ -534,7 +636,7 @@ class _Reader:
     def read[T](self, setting: Setting[T]) -> T:
         """What the environment says; the default after a problem, so that the reading can go on."""
         try:
-            return setting.parse(setting.text(self._environ))
+            return setting.parse(_resolved(setting.text(self._environ)))
         except ValueError as error:
             self._wrong.add(setting.name)
             self.problems.append(f"{setting.name}: {error}")
@@ -575,7 +677,20 @@ def load_settings(environ: Mapping[str, str], *, required: Collection[Setting[An
         arm_reads_per_second=reader.read(ARM_READS_PER_SECOND),
         concurrency=reader.read(CONCURRENCY),
         sweep_schedule=reader.read(SWEEP_SCHEDULE),
+        sweep_run=reader.read(SWEEP_RUN),
+        sweep_max_age=reader.read(SWEEP_MAX_AGE),
+        report_require_principal=reader.read(REPORT_REQUIRE_PRINCIPAL),
     )
+    storage, storage_problems = read_storage(environ)
+    settings = replace(settings, storage=storage)
+    if isinstance(settings.ledger, TablesLedger):
+        reader.problems += storage_problems
+        has_tables = isinstance(storage, StorageByKey) or (storage is not None and storage.table is not None)
+        reader.agree(
+            f"tables are those of the storage account in {STORAGE}, which names none",
+            LEDGER,
+            holds=has_tables or bool(storage_problems),
+        )
     endpoint, is_local = settings.arm_endpoint, settings.credential is CredentialKind.LOCAL
     reader.agree(
         f"plain http is accepted for loopback alone, and {endpoint.url} is not; use https",
@@ -611,6 +726,99 @@ def load_settings(environ: Mapping[str, str], *, required: Collection[Setting[An
     if problems:
         raise ConfigError(problems)
     return settings
+
+
+def _resolved(text: str) -> str:
+    """The text, unless it is a reference that the platform should have put a secret's value in the place of.
+
+    https://learn.microsoft.com/azure/app-service/app-service-key-vault-references
+    """
+    if text.startswith("@Microsoft.KeyVault("):
+        message = (
+            "is a Key Vault reference that the platform did not resolve: the app's identity needs the role Key Vault Secrets User,"
+            " the vault must be reachable, and the secret must exist"
+        )
+        raise ValueError(message)
+    return text
+
+
+STORAGE: Final = "AzureWebJobsStorage"
+"""The Functions host's own setting, or the stem of its identity-based form."""
+_EMULATOR: Final = "UseDevelopmentStorage=true"
+# The key of Azurite's one account, the same everywhere and published with it.
+_EMULATOR_KEY: Final = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+_EMULATOR_ACCOUNT: Final = "devstoreaccount1"
+_SERVICES: Final = ("blob", "queue", "table")
+
+
+def read_storage(environ: Mapping[str, str]) -> tuple[StorageByKey | StorageByIdentity | None, list[str]]:
+    """The storage account of ``AzureWebJobsStorage``, and what is wrong with it. A value is never quoted: it may hold a key.
+
+    The forms are the Functions host's own: a connection string, or ``AzureWebJobsStorage__accountName`` or
+    ``__blobServiceUri``, ``__queueServiceUri``, ``__tableServiceUri``, with ``__credential`` and ``__clientId``.
+    https://learn.microsoft.com/azure/azure-functions/functions-reference#connecting-to-host-storage-with-an-identity
+    """
+    text = environ.get(STORAGE, "").strip()
+    if text:
+        return _by_key(text)
+    fields = {
+        name: environ.get(f"{STORAGE}__{name}", "").strip()
+        for name in ("accountName", "blobServiceUri", "queueServiceUri", "tableServiceUri", "credential", "clientId")
+    }
+    if not any(fields[name] for name in ("accountName", "blobServiceUri", "queueServiceUri", "tableServiceUri")):
+        return None, []
+    problems: list[str] = []
+    account = fields["accountName"]
+    if account and not re.fullmatch(r"[a-z0-9]{3,24}", account):
+        problems.append(f"{STORAGE}__accountName: {_quote(account)} is not the name of a storage account")
+    urls: dict[str, str | None] = {}
+    for service in _SERVICES:
+        url = fields[f"{service}ServiceUri"].rstrip("/")
+        if url and not re.fullmatch(r"https://[A-Za-z0-9.-]+", url):
+            problems.append(f"{STORAGE}__{service}ServiceUri: it must be https:// and a host; tokens are sent to nothing else")
+        urls[service] = url or (f"https://{account}.{service}.core.windows.net" if account else None)
+    credential = fields["credential"]
+    if credential and credential.lower() != "managedidentity":
+        problems.append(f"{STORAGE}__credential: {_quote(credential)} is not managedidentity")
+    client_id = fields["clientId"]
+    if client_id:
+        try:
+            _guid(client_id)
+        except ValueError as error:
+            problems.append(f"{STORAGE}__clientId: {error}")
+    if problems:
+        return None, problems
+    found = StorageByIdentity(**urls, managed_identity=bool(credential), client_id=client_id or None)
+    return found, []
+
+
+def _by_key(text: str) -> tuple[StorageByKey | None, list[str]]:
+    try:
+        _resolved(text)
+    except ValueError as error:
+        return None, [f"{STORAGE}: {error}"]
+    if text.rstrip(";") == _EMULATOR:
+        local = "".join(
+            f"{service.title()}Endpoint=http://127.0.0.1:{port}/{_EMULATOR_ACCOUNT};"
+            for port, service in enumerate(_SERVICES, start=10000)
+        )
+        text = f"DefaultEndpointsProtocol=http;AccountName={_EMULATOR_ACCOUNT};AccountKey={_EMULATOR_KEY};{local}"
+    pairs = dict(part.split("=", 1) for part in text.split(";") if "=" in part)
+    folded = {name.strip().lower(): value for name, value in pairs.items()}
+    endpoints = [value for name, value in folded.items() if name.endswith("endpoint")]
+    if "accountname" not in folded and not endpoints:
+        return None, [f"{STORAGE}: it is not a connection string of a storage account"]
+    plain = [url for url in endpoints if url.lower().startswith("http:") and not _is_loopback(_host(url))]
+    if plain or (folded.get("defaultendpointsprotocol", "https").lower() != "https" and len(endpoints) < len(_SERVICES)):
+        return None, [f"{STORAGE}: plain http is accepted for loopback alone"]
+    return StorageByKey(text), []
+
+
+def _host(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
 
 
 def _unknown(environ: Mapping[str, str]) -> list[str]:

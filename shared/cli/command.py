@@ -37,7 +37,8 @@ class Common:
     """The options that every command has."""
 
     environ: Mapping[str, str]
-    format: Format
+    format: StrEnum
+    """A :class:`Format`, or a member of the command's own formats."""
     output: Path | None
     verbose: bool
 
@@ -61,7 +62,6 @@ class Written:
 
 type Command[**P] = Callable[Concatenate[Common, P], Awaitable[Answer | Written]]
 
-FormatOption = Annotated[Format, typer.Option("--format", help="How the answer is written.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="The same as --format json.")]
 OutputOption = Annotated[
     Path | None, typer.Option("--output", metavar="FILE", help="Write the answer to this file instead of standard output.")
@@ -69,15 +69,16 @@ OutputOption = Annotated[
 VerboseOption = Annotated[bool, typer.Option("--verbose", help="Say on standard error what is done.")]
 
 _COMMON = {
-    "format_": (FormatOption, Format.TEXT),
     "json_": (JsonOption, False),
     "output": (OutputOption, None),
     "verbose": (VerboseOption, False),
 }
 
 
-def command[**P](group: typer.Typer, name: str) -> Callable[[Command[P]], Command[P]]:
+def command[**P](group: typer.Typer, name: str, *, formats: type[StrEnum] = Format) -> Callable[[Command[P]], Command[P]]:
     """Make an async function a command of ``group``, with the common options added to its own.
+
+    ``formats`` are those of its ``--format``, ``json`` among them; the first is the default.
 
     The function takes :class:`Common` first and then its own parameters, annotated as typer wants them. It returns an
     answer or raises; here is the one place where that becomes output and an exit code.
@@ -89,14 +90,14 @@ def command[**P](group: typer.Typer, name: str) -> Callable[[Command[P]], Comman
         parameters = [one.replace(annotation=hints[one.name], kind=inspect.Parameter.KEYWORD_ONLY) for one in own]
         parameters += [
             inspect.Parameter(option, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
-            for option, (annotation, default) in _COMMON.items()
+            for option, (annotation, default) in {"format_": _format_option(formats), **_COMMON}.items()
         ]
 
         def run(**options: Any) -> None:  # noqa: ANN401  typer has checked them against the signature
             as_json, format_ = options.pop("json_"), options.pop("format_")
             common = Common(
-                environ=os.environ,  # noqa: TID251  the entry point, which hands it on
-                format=Format.JSON if as_json else format_,
+                environ=os.environ,
+                format=formats(Format.JSON.value) if as_json else format_,
                 output=options.pop("output"),
                 verbose=options.pop("verbose"),
             )
@@ -109,6 +110,10 @@ def command[**P](group: typer.Typer, name: str) -> Callable[[Command[P]], Comman
         return function
 
     return register
+
+
+def _format_option(formats: type[StrEnum]) -> tuple[object, StrEnum]:
+    return Annotated[formats, typer.Option("--format", help="How the answer is written.")], next(iter(formats))
 
 
 def execute(function: Callable[[], Awaitable[Answer | Written]], common: Common) -> int:
@@ -139,7 +144,7 @@ async def _answer(function: Callable[[], Awaitable[Answer | Written]], common: C
 
 
 def _write(answer: Answer, common: Common) -> None:
-    if common.format is Format.JSON:
+    if common.format == Format.JSON:
         text = json_text(answer.document)
     else:
         text = answer.text(style_of(sys.stdout, common.environ) if common.output is None else PLAIN)

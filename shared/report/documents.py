@@ -257,6 +257,8 @@ class VerifyDocument:
     ok: bool
     chains: int
     records: int
+    anchors: int | None
+    """How many anchors it was held to, None without any."""
     faults: tuple[FaultItem, ...]
 
 

@@ -131,6 +131,8 @@ def verify_text(document: VerifyDocument, style: Style = PLAIN) -> str:
     for fault in document.faults:
         page.line((f"record {fault.sequence}", "bold red"), f" of {clean(fault.chain)}: {clean(fault.message)}")
     counted = f"{count_of(document.records, 'record')} in {count_of(document.chains, 'chain')}"
+    if document.anchors is not None:
+        counted += f", held to {count_of(document.anchors, 'anchor')}"
     if document.ok:
         page.line(("verified", "green"), f": {counted}; none is changed, missing or out of order.")
     else:

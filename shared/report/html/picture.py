@@ -35,8 +35,8 @@ _GLYPHS: Final[Mapping[LinkState, str]] = {
     LinkState.WAITING: "…",
     LinkState.DRIFTED: "≠",
     LinkState.CONNECTED: "✓",
-    LinkState.REJECTED: "–",
-    LinkState.CLOSED: "–",
+    LinkState.REJECTED: "-",
+    LinkState.CLOSED: "-",
 }
 
 
