@@ -43,3 +43,9 @@ class ReadDocument:
 # A step and its children share them; another step, even of the same worker, has its own.
 FRAME: ContextVar[Frame | None] = ContextVar("FRAME", default=None)
 DOCUMENT: ContextVar[ReadDocument | None] = ContextVar("DOCUMENT", default=None)
+
+
+def forget() -> None:
+    """A new job begins: it has nothing of the one that asked for it."""
+    FRAME.set(None)
+    DOCUMENT.set(None)

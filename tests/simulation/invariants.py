@@ -56,6 +56,7 @@ FIELDS: Final = {
     RecordKind.INTENT: _DECISION | {"intent", "undoes", "human_decision"},
     RecordKind.OUTCOME: frozenset({"decision", "action", "connection", "outcome", "why"}),
     RecordKind.HUMAN: frozenset({"decision", "connection", "links", "reason", "ticket", "by"}),
+    RecordKind.DRIFT: frozenset({"finding", "fingerprint", "severity", "target", "about", "message", "facts", "change"}),
 }
 """The ledger's field list."""
 _MAY_KEEP_AN_ANSWER_FROM_THE_LEDGER: Final = {Fault.CRASHES, Fault.STORE_OUTAGES, Fault.STORE_LOST_ANSWERS}

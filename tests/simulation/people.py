@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from shared.core.errors import AzureError, LinkguardError
@@ -10,6 +11,7 @@ from shared.core.history import HumanDecision
 from shared.core.model import CONNECTION_CHILD
 from shared.services.human import decide_by_hand
 from shared.services.wait import sweep_until_done
+from tests.simulation.frame import forget
 from tests.simulation.ports import Process
 from tests.simulation.rules import Rules
 from tests.simulation.story import Act, Fault, RuleSpec
@@ -138,6 +140,7 @@ class People:
         return Process("desk", self._setting.chaos, may_die=False)
 
     async def _decide(self, action: Action) -> None:
+        forget()
         meant = self._setting.world.pick(action.pick, genuine=action.genuine)
         if meant is None:
             return
@@ -155,8 +158,7 @@ class People:
             self._setting.say("desk", f"{decision.value}: {result.message}")
 
     async def _sweep(self) -> None:
-        from datetime import timedelta
-
+        forget()
         engine = self._setting.engine(self._desk())
         try:
             tell(self._setting, await sweep_until_done(engine, timeout=timedelta(minutes=5)))

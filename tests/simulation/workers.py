@@ -18,6 +18,7 @@ from shared.services.snapshot import Snapshots
 from shared.services.sweep import settle, sweep
 from tests.simulation.chaos import ARM_TIMEOUT
 from tests.simulation.dispatch import targets_of
+from tests.simulation.frame import forget
 from tests.simulation.ports import (
     Crashed,
     Process,
@@ -135,6 +136,7 @@ class Worker:
         task.add_done_callback(self._tasks.discard)
 
     async def _run(self, job: Coroutine[None, None, None], on_failure: Callable[[], None]) -> None:
+        forget()
         try:
             await job
         except Crashed:
