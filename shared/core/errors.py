@@ -142,6 +142,25 @@ class AzureUnavailableError(AzureError):
     retryable = True
 
 
+class SinkError(LinkguardError):
+    """A sink did not take an alert. The message never names more of the sink's address than its host.
+
+    ``retry_after`` is in seconds, None where the sink asked for no wait.
+    """
+
+    retryable = True
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class SinkRefusedError(SinkError):
+    """The sink refused this very alert: its content, not the moment."""
+
+    retryable = False
+
+
 class StoreError(LinkguardError):
     """The ledger or the state store."""
 
