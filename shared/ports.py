@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
 
     from shared.core.arm_id import ArmId
+    from shared.core.finding_life import Alert
     from shared.core.ledger import Head, Record, RecordKind
     from shared.core.model import Connection, ListedSite, SignalR, Site, Target
 
@@ -193,4 +194,22 @@ class Telemetry(Protocol):
 
     def measure(self, name: str, value: float, dimensions: Mapping[str, str]) -> None:
         """Tell a metric's value."""
+        ...
+
+
+class AlertSink(Protocol):
+    """Somebody who is told of changes."""
+
+    @property
+    def name(self) -> str:
+        """The same from run to run; no secret: at most the host of its address, and a digest."""
+        ...
+
+    async def send(self, alert: Alert) -> None:
+        """Deliver one alert, once. Returns when the sink has taken it.
+
+        Raises:
+            SinkError: where it was not taken, or nobody knows whether it was.
+
+        """
         ...
