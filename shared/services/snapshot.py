@@ -103,7 +103,7 @@ class Snapshots:
                 return
             view = SubscriptionView(at=reading.started, services=reading.value)
             taken[fold_case(subscription)] = view
-            await _keep_newer(self._state, subscription, view)
+            await _keep(self._state, subscription, view)
 
         await asyncio.gather(*(look(subscription) for subscription in subscriptions))
         self._latest = Snapshot({**self._latest.views, **taken})
@@ -130,13 +130,13 @@ class Snapshots:
 
 
 def _too_old(view: SubscriptionView, now: datetime, max_age: timedelta) -> bool:
-    return view.at is None or now - view.at > max_age
+    """A time that is yet to come is a wrong clock's, and says nothing about how old the view is."""
+    return view.at is None or abs(now - view.at) > max_age
 
 
-async def _keep_newer(state: StateStore, subscription: str, view: SubscriptionView) -> None:
+async def _keep(state: StateStore, subscription: str, view: SubscriptionView) -> None:
+    """Keep a view for other workers. Also over one that calls itself newer: that may have been a wrong clock's."""
     kept = await fetch(state, SNAPSHOT, fold_case(subscription), SubscriptionView, NOTHING)
-    if kept.value.at is not None and view.at is not None and kept.value.at >= view.at:
-        return
     try:
         await keep(state, SNAPSHOT, fold_case(subscription), kept, view)
     except StoreConflictError:
