@@ -128,10 +128,13 @@ class Evidence:
         """The same for evidence that says the same.
 
         Left out are the mode (a dry run sees what enforcing would), the clock, the place of rules in their document, how
-        Azure spells ids, and how an allowlist that cannot be read fails to be: that may be told in other words each time.
+        Azure spells ids, how an allowlist that cannot be read fails to be (that may be told in other words each time),
+        and, where the target says its exposure, whether it has approved connections.
         """
         inputs = cast("JsonObject", to_identity(self))
         inputs["allowlist_problem"] = bool(self.allowlist_problem)
+        if self.site is None or self.site.public_network_access:
+            del inputs["target_has_approved"]
         for name in ("mode", "look_started", "clock", "settle_seconds", "settled_since", "allowlist_source", "allowlist_digest"):
             del inputs[name]
         for rule in cast("list[JsonObject]", inputs["rules"]):

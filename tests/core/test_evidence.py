@@ -607,6 +607,14 @@ def test_the_digest_does_not_depend_on_how_azure_spells_ids_and_states() -> None
     assert canonical(to_json(loud)) != canonical(to_json(evidence))
 
 
+def test_other_approvals_on_the_target_are_evidence_only_where_they_decide_its_exposure() -> None:
+    """Or each approval would make every other connection of the site settle anew, and each hold be recorded anew."""
+    said, unsaid = a_site(), a_site(public="")
+    for site, same in ((said, True), (None, True), (unsaid, False)):
+        digests = {full_evidence(site=site, target_has_approved=approved).digest() for approved in (True, False)}
+        assert (len(digests) == 1) is same
+
+
 def test_the_digest_does_not_depend_on_how_an_unreadable_allowlist_is_told() -> None:
     """An error's text may hold a time or a request's id; that it cannot be read is what counts."""
     told = {full_evidence(allowlist_problem=text).digest() for text in ("timeout at 9:00", "timeout at 9:01")}
@@ -629,12 +637,12 @@ CHANGES: dict[str, list[Any]] = {
     "link_absent_at": [NOW],
     "tier": ["Free"],
     "site": [None, a_site(public=""), a_site(tier="Free")],
-    "target_has_approved": [True],
     "rules": [(), (a_rule(text="id: other"),), (a_rule(expires=NOW.date()),)],
     "paused": [True],
     "allowlist_problem": ["broken"],
 }
 NOT_IN_THE_DIGEST = {
+    "target_has_approved",  # see above
     "target",  # every connection and link names it, and no decision about one target is compared to another's
     "mode",  # a dry run sees what enforcing would; the verdict's marks tell the two apart
     "clock",
