@@ -200,6 +200,7 @@ module app 'modules/app.bicep' = {
       AzureWebJobsStorage__queueServiceUri: hostStorage.outputs.queueEndpoint
       AzureWebJobsStorage__tableServiceUri: hostStorage.outputs.tableEndpoint
       LINKGUARD_ALLOWLIST: '${recordsStorage.outputs.blobEndpoint}${allowlistContainerName}/allowlist.yaml'
+      LINKGUARD_ANCHORS: '${recordsStorage.outputs.blobEndpoint}${anchorContainerName}'
       LINKGUARD_ARM_ENDPOINT: clouds[environment().name]
       LINKGUARD_CREDENTIAL: 'managed-identity'
       LINKGUARD_LEDGER: 'tables'

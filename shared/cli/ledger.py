@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -14,10 +15,11 @@ from shared.cli.terminal import open_output, say
 from shared.core.allowlist_document import parse_allowlist
 from shared.core.arm_id import ArmId, fold_case
 from shared.core.errors import ConfigError, LedgerBrokenError
-from shared.core.ledger import ChainCheck, RecordKind, canonical
+from shared.core.ledger import ChainCheck, ChainFault, RecordKind, canonical
 from shared.report.documents import FaultItem, LedgerListDocument, LedgerShowDocument, ReplayDocument, ReplayItem, VerifyDocument
 from shared.report.exit_codes import ExitCode
 from shared.report.ledger_text import list_text, record_item, replay_text, show_text, verify_text
+from shared.services.anchor import AnchorCheck, Anchored
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -41,6 +43,10 @@ MaybeRecordArgument = Annotated[
 ]
 AllowlistOption = Annotated[
     Path | None, typer.Option("--allowlist", metavar="FILE", help="What the decisions would be under this allowlist.")
+]
+
+AgainstOption = Annotated[
+    str | None, typer.Option("--against", metavar="URL", help="The container, or a folder, with the ledger's anchors.")
 ]
 
 _SHORTEST_ID: Final = 8
@@ -98,26 +104,43 @@ async def show(common: Common, *, wanted: RecordArgument) -> Answer:
     return Answer(document, partial(show_text, document))
 
 
-async def verify(common: Common) -> Answer:
-    """Check every chain: whether a record was changed, is missing, or out of order."""
-    faults: list[FaultItem] = []
+async def verify(common: Common, *, against: AgainstOption = None) -> Answer:
+    """Check every chain: whether a record was changed, is missing, or out of order.
+
+    With the anchors, also whether a tail was cut or a chain written anew.
+    """
+    faults: list[ChainFault] = []
     count = 0
-    async with _open(common) as ledger:
+    async with _open(common) as ledger, _anchors(common, against) as anchors:
         chains = await ledger.chains()
         for chain in chains:
-            check = ChainCheck(chain)
+            check, anchored = ChainCheck(chain), anchors.of(chain) if anchors else Anchored()
             try:
                 async for record in ledger.records(chain):
                     count += 1
-                    faults += (
-                        FaultItem(chain=one.chain, sequence=one.sequence, message=one.message) for one in check.see(record)
-                    )
-                ends = check.end(await ledger.head(chain))
-                faults += (FaultItem(chain=one.chain, sequence=one.sequence, message=one.message) for one in ends)
+                    faults += [*check.see(record), *anchored.see(record)]
+                faults += check.end(await ledger.head(chain))
+                faults += anchored.end(chain, check.last.sequence)
             except LedgerBrokenError as error:
-                faults.append(FaultItem(chain=chain, sequence=check.last.sequence + 1, message=f"it cannot be read: {error}"))
-    document = VerifyDocument(ok=not faults, chains=len(chains), records=count, faults=tuple(faults))
+                message = f"it cannot be read: {error}"
+                faults.append(ChainFault(chain=chain, sequence=check.last.sequence + 1, message=message))
+        faults += await anchors.missing() if anchors else []
+    items = tuple(FaultItem(chain=one.chain, sequence=one.sequence, message=one.message) for one in faults)
+    document = VerifyDocument(
+        ok=not faults, chains=len(chains), records=count, anchors=anchors.count if anchors else None, faults=items
+    )
     return Answer(document, partial(verify_text, document), ExitCode.ATTENTION if faults else ExitCode.OK)
+
+
+@asynccontextmanager
+async def _anchors(common: Common, against: str | None) -> AsyncIterator[AnchorCheck | None]:
+    if against is None:
+        yield None
+        return
+    from shared.bootstrap import open_anchors  # noqa: PLC0415  not needed to show help
+
+    async with open_anchors(common.environ, against) as anchors:
+        yield await AnchorCheck.load(anchors)
 
 
 async def export(common: Common) -> Written:

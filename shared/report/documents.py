@@ -257,9 +257,9 @@ class VerifyDocument:
     ok: bool
     chains: int
     records: int
-    anchors: int | None
-    """How many anchors it was held to, None without any."""
     faults: tuple[FaultItem, ...]
+    anchors: int | None = None
+    """How many anchors it was held to, None without any."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
