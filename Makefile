@@ -1,6 +1,6 @@
 # Every command below builds .venv first where it is not there or out of date. Wanted: make and Python 3.13.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format lint types layers docs requirements audit bench lock
+.PHONY: help setup demo test check format lint types layers docs requirements audit bench lock simulate simulate-mutants
 MAKEFLAGS += --no-builtin-rules
 
 BIN := .venv/bin
@@ -14,6 +14,8 @@ help:
 	@echo "make test    run every test"
 	@echo "make check   format, lint, types, layers, documentation, requirements, dependencies"
 	@echo "make bench   measure; docs/benchmarks.md says what"
+	@echo "make simulate SEEDS=10000   run the engine through that many stories in which things go wrong"
+	@echo "make simulate-mutants       plant bugs in the engine, and see whether the stories catch them"
 	@echo "make lock    compile requirements*.txt from pyproject.toml, keeping the pins that fit"
 	@echo "make setup   build .venv and nothing else"
 
@@ -37,6 +39,14 @@ test: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m tests.bench
+
+SEEDS := 10000
+
+simulate: $(READY)
+	$(BIN)/python -m tests.simulation run --seeds $(SEEDS) --write
+
+simulate-mutants: $(READY)
+	$(BIN)/python -m tests.simulation mutants --write
 
 check: format lint types layers docs requirements audit
 

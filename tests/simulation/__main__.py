@@ -14,6 +14,9 @@ from tests.simulation.run import run
 from tests.simulation.shrink import cut, shrink
 from tests.simulation.story import Story, from_json
 
+ENOUGH = 10_000
+"""Seeds that make figures worth a page."""
+
 
 def main() -> int:
     """Run what is asked for; 1 where an invariant is broken, or a planted bug is not caught."""
@@ -22,7 +25,7 @@ def main() -> int:
     seeds = commands.add_parser("run", help="run the stories of many seeds")
     seeds.add_argument("--seeds", type=int, default=10_000, help="how many")
     seeds.add_argument("--first", type=int, default=0, help="the first of them")
-    seeds.add_argument("--write", action="store_true", help="put the figures into docs/reliability.md")
+    seeds.add_argument("--write", action="store_true", help="put the figures of 10,000 seeds or more into docs/reliability.md")
     seeds.set_defaults(do=_run)
     one = commands.add_parser("replay", help="tell one story")
     which = one.add_mutually_exclusive_group(required=True)
@@ -55,7 +58,7 @@ def _run(arguments: argparse.Namespace) -> int:
                 _tell_shrunk(story_of(seed), invariant)
             print(f"replay it: .venv/bin/python -m tests.simulation replay --seed {seed} --shrink")
         return 1
-    if arguments.write:
+    if arguments.write and arguments.seeds >= ENOUGH:
         reliability.put("figures", table)
     return 0
 

@@ -288,12 +288,12 @@ MUTANTS: Final = (
     _bug(
         "slowness-takes-back",
         "an approval that is merely unconfirmed at the deadline is taken back",
-        Edit(CONFIRM, "_unconfirmed", "if looks.contradicted >= ENOUGH_LOOKS", "if looks.approved >= ENOUGH_LOOKS"),
+        Edit(CONFIRM, "_unconfirmed", "if contradicted and looks.contradicted >= ENOUGH_LOOKS", "if looks.approved >= ENOUGH_LOOKS"),
     ),
     _bug(
         "one-look-takes-back",
         "one contradiction is enough",
-        Edit(CONFIRM, "_unconfirmed", "if looks.contradicted >= ENOUGH_LOOKS", "if looks.contradicted >= 1"),
+        Edit(CONFIRM, "_unconfirmed", "if contradicted and looks.contradicted >= ENOUGH_LOOKS", "if looks.contradicted >= 1"),
     ),
     _bug("deadline-ignored", "a contradiction counts at once", Edit(CONFIRM, "_unconfirmed", "if overdue and", "if")),
     _bug(
@@ -302,8 +302,18 @@ MUTANTS: Final = (
         Edit(CONFIRM, "_unconfirmed", "and not intent.by_person", ""),
     ),
     _bug(
-        "never-taken-back",
-        "a contradiction at the deadline is told as slowness, and as no more than a warning",
+        "adoption-forgotten",
+        "an approval that a person has adopted is taken back",
+        Edit(
+            "shared.core.history",
+            "_read_human",
+            "if intent.action is Action.APPROVE and intent.connection == human.connection:",
+            "if False:",
+        ),
+    ),
+    _bug(
+        "overdue-is-no-alarm",
+        "an approval that is unconfirmed at the deadline is no more than a warning",
         Edit("shared.services.findings", "of_open_approval", "Severity.CRITICAL if state.overdue else Severity.WARNING", "Severity.WARNING"),
     ),
     # Budgets and findings

@@ -1,0 +1,83 @@
+"""A small part of the simulation, at every test run. All of it: ``make simulate``."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.simulation.generator import story_of
+from tests.simulation.mutants import MUTANTS
+from tests.simulation.mutation import mutated, planted
+from tests.simulation.run import run
+from tests.simulation.shrink import cut, shrink
+from tests.simulation.story import from_json
+
+SEEDS = range(100_000, 100_060)
+REGRESSIONS = sorted((Path(__file__).parent / "regressions").glob("*.json"))
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_every_invariant_holds(seed: int) -> None:
+    """Whatever goes wrong around the engine, the seven invariants hold."""
+    outcome = run(story_of(seed))
+    assert not outcome.violations, f"{outcome.violations[0]}: .venv/bin/python -m tests.simulation replay --seed {seed} --shrink"
+
+
+@pytest.mark.parametrize("path", REGRESSIONS, ids=lambda path: path.stem)
+def test_what_was_found_once_stays_mended(path: Path) -> None:
+    """A story that broke an invariant before breaks none any more."""
+    outcome = run(from_json(path.read_text(encoding="utf-8")))
+    assert not outcome.violations, f"{outcome.violations[0]}: .venv/bin/python -m tests.simulation replay --story {path.name}"
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_every_bug_can_be_planted(mutant: object) -> None:
+    """Each planted bug still changes what the product says: one that no longer does would be caught by nobody."""
+    for edit in mutant.edits:  # type: ignore[attr-defined]
+        assert mutated(edit)
+
+
+def test_a_planted_bug_is_caught_shrunk_and_gone_again() -> None:
+    """A bug breaks an invariant, in a story that shrinks to a shorter one that breaks the same; taken out, nothing breaks."""
+    with planted("settling-skipped"):
+        story = next(story for story in map(story_of, range(100)) if run(story).violations)
+        broken = run(story).violations[0].invariant
+        shrunk = shrink(story, broken, tries=25)
+        assert any(violation.invariant == broken for violation in run(shrunk).violations)
+        assert len(shrunk.actions) + len(shrunk.faults) <= len(story.actions) + len(story.faults)
+    assert not run(story).violations
+    assert not run(shrunk).violations
+
+
+def test_a_story_survives_its_text() -> None:
+    """A saved story is the same story, and what shrinking left out of a seed's can be left out again."""
+    story = next(story for story in map(story_of, range(100)) if story.faults and len(story.actions) > 1)
+    assert from_json(story.to_json()) == story
+    shorter = cut(cut(story, "0"), story.faults[0].value)
+    again = story
+    for part in shorter.left_out:
+        again = cut(again, part)
+    assert again == shorter
+
+
+def test_a_seed_is_the_same_run_every_time() -> None:
+    """The same seed gives the same run, step by step, in another process with other hashes too."""
+    seeds = [7, 23]
+    program = f"from tests.simulation.generator import story_of\nfrom tests.simulation.run import run\nfor s in {seeds}: print(run(story_of(s)).digest)"
+    told = [
+        subprocess.run(
+            [sys.executable, "-c", program],
+            cwd=ROOT,
+            env=os.environ | {"PYTHONHASHSEED": hash_seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.split()
+        for hash_seed in ("1", "2")
+    ]
+    assert told[0] == told[1] == [run(story_of(seed)).digest for seed in seeds]
