@@ -6,7 +6,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from shared.core.address import DEFAULT_RANGES, PrivateRanges
 from shared.core.ledger import Json
+from shared.core.model import Target
+from shared.core.upstream_path import FUNCTIONS_WEBHOOK, UpstreamPaths
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -14,7 +17,8 @@ if TYPE_CHECKING:
     from shared.core.arm_id import ArmId
     from shared.core.finding_life import Alert
     from shared.core.ledger import Head, Record, RecordKind
-    from shared.core.model import Connection, ListedSite, SignalR, Site, Target
+    from shared.core.model import Connection, ListedSite, SignalR, Site
+    from shared.core.traffic import TrafficReading
 
 
 class Clock(Protocol):
@@ -142,6 +146,40 @@ class Versioned:
 
     value: Json
     version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrafficQuestion:
+    """Which requests an audit is about."""
+
+    since: datetime | None = None
+    """The first moment of the window, None for no beginning."""
+    until: datetime | None = None
+    """The first moment after the window, None for no end."""
+    targets: tuple[Target, ...] = ()
+    """The sites and slots asked about; empty for every one that the log names."""
+    paths: UpstreamPaths = field(default_factory=lambda: UpstreamPaths((FUNCTIONS_WEBHOOK,)))
+    """Where upstream calls go."""
+    ranges: PrivateRanges = DEFAULT_RANGES
+    """What counts as private."""
+
+    def paths_of(self, target: str | None) -> UpstreamPaths:
+        """Where upstream calls to a target go."""
+        del target
+        return self.paths
+
+
+class TrafficSource(Protocol):
+    """A log of requests."""
+
+    async def read(self, question: TrafficQuestion) -> TrafficReading:
+        """Everything that the log says; what stood in the way is in its ``problems``, never an exception.
+
+        Raises:
+            LinkguardError: where nothing at all can be asked, such as without a token.
+
+        """
+        ...
 
 
 class StateStore(Protocol):

@@ -1,0 +1,187 @@
+"""Log files as bytes: which files a path, a folder or a glob names, and their content in blocks, decompressed, bounded."""
+
+from __future__ import annotations
+
+import glob
+import sys
+import zlib
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Final, Protocol
+
+from shared.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+BLOCK: Final = 1 << 20
+"""Bytes that are read at once."""
+STDIN: Final = "-"
+
+_GZIP: Final = b"\x1f\x8b"
+_ZSTD: Final = b"\x28\xb5\x2f\xfd"
+
+
+class Truncated(Exception):  # noqa: N818  it is an end, and the caller tells of it
+    """The file ends or breaks in the middle of its compressed content."""
+
+
+class Readable(Protocol):
+    """What bytes come from."""
+
+    def read(self, size: int, /) -> bytes:
+        """At most ``size`` bytes, none at the end."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LogInput:
+    """One file, or standard input."""
+
+    name: str
+    """For a person."""
+    open: Callable[[], BinaryIO]
+    size: int | None
+    """In bytes, as stored; None where it is not known."""
+    again: bool = True
+    """Whether it can be read a second time."""
+
+
+def find_inputs(paths: Iterable[str]) -> list[LogInput]:
+    """The files that ``paths`` name: files, folders with all that is in them, globs (``**`` included), ``-`` for standard input.
+
+    Raises:
+        ConfigError: where one of them names nothing.
+
+    """
+    inputs: dict[str, LogInput] = {}
+    problems: list[str] = []
+    for text in paths:
+        if text == STDIN:
+            inputs[STDIN] = LogInput("standard input", lambda: sys.stdin.buffer, None, again=False)
+            continue
+        found = _files(text)
+        if not found:
+            problems.append(f"--logs: no file is there that {text!r} names")
+        for path in found:
+            inputs.setdefault(str(path.resolve()), _input(path))
+    if problems:
+        raise ConfigError(problems)
+    return list(inputs.values())
+
+
+def _files(text: str) -> list[Path]:
+    path = Path(text)
+    if path.is_dir():
+        return sorted(one for one in path.rglob("*") if one.is_file())
+    if path.exists():
+        return [path]
+    found: list[Path] = []
+    for name in sorted(glob.glob(text, recursive=True)):  # noqa: PTH207  a pattern may be absolute, which Path.glob refuses
+        found += _files(name)
+    return found
+
+
+def _input(path: Path) -> LogInput:
+    regular = path.is_file()
+    return LogInput(str(path), lambda: path.open("rb"), path.stat().st_size if regular else None, again=regular)
+
+
+class _Counted:
+    """Reads, and tells how much."""
+
+    def __init__(self, raw: Readable, told: Callable[[int], None]) -> None:
+        self._raw = raw
+        self._told = told
+
+    def read(self, size: int) -> bytes:
+        data = self._raw.read(size)
+        self._told(len(data))
+        return data
+
+
+@contextmanager
+def open_blocks(source: LogInput, told: Callable[[int], None]) -> Iterator[Iterator[bytes]]:
+    """The content in blocks of about :data:`BLOCK`; gzip and zstd, told by their first bytes, are decompressed.
+
+    Args:
+        source: what to read.
+        told: is told how many stored bytes were read.
+
+    Raises:
+        OSError: where it cannot be read.
+        Truncated: while iterating, where compressed content ends early or is damaged.
+
+    """
+    file = source.open()
+    try:
+        counted = _Counted(file, told)
+        head = counted.read(BLOCK)
+        if head.startswith(_GZIP):
+            yield _gunzip(counted, head)
+        elif head.startswith(_ZSTD):
+            yield _unzstd(counted, head)
+        else:
+            yield _plain(counted, head)
+    finally:
+        if source.name != "standard input":
+            file.close()
+
+
+def _plain(raw: Readable, head: bytes) -> Iterator[bytes]:
+    data = head
+    while data:
+        yield data
+        data = raw.read(BLOCK)
+
+
+def _gunzip(raw: Readable, head: bytes) -> Iterator[bytes]:
+    """Every member of a gzip file; zeros after the last one are padding (gzip's own manual)."""
+    data, inflate = head, zlib.decompressobj(wbits=31)
+    try:
+        while True:
+            block = inflate.decompress(data, BLOCK)
+            if block:
+                yield block
+            if inflate.eof:
+                data = inflate.unused_data or raw.read(BLOCK)
+                while data and not data.strip(b"\0"):
+                    data = raw.read(BLOCK)
+                if not data:
+                    return
+                inflate = zlib.decompressobj(wbits=31)
+                data = data.lstrip(b"\0")
+                continue
+            data = inflate.unconsumed_tail or raw.read(BLOCK)
+            if not data and not inflate.eof and not block:
+                message = "it ends in the middle of its compressed content"
+                raise Truncated(message)
+    except zlib.error as error:
+        message = "its compressed content is damaged"
+        raise Truncated(message) from error
+
+
+def _unzstd(raw: Readable, head: bytes) -> Iterator[bytes]:
+    from backports import zstd  # noqa: PLC0415  only where there is such a file
+
+    data, inflate = head, zstd.ZstdDecompressor()
+    try:
+        while True:
+            block = inflate.decompress(data, BLOCK)
+            if block:
+                yield block
+            if inflate.eof:
+                data = inflate.unused_data or raw.read(BLOCK)
+                if not data:
+                    return
+                inflate = zstd.ZstdDecompressor()
+                continue
+            data = raw.read(BLOCK) if inflate.needs_input else b""
+            if inflate.needs_input and not data:
+                message = "it ends in the middle of its compressed content"
+                raise Truncated(message)
+    except zstd.ZstdError as error:
+        message = "its compressed content is damaged"
+        raise Truncated(message) from error

@@ -1,0 +1,363 @@
+"""Local log files."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import subprocess
+import sys
+import threading
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from backports import zstd
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from shared.adapters import log_files
+from shared.adapters.log_bytes import LogInput
+from shared.adapters.log_files import LONGEST_LINE, LogFiles, LogFormat, detect
+from shared.core.address import AddressClass
+from shared.core.arm_id import ArmId
+from shared.core.errors import ConfigError
+from shared.core.model import Target
+from shared.core.traffic import Basis, Inconclusive, Private, PublicSeen, TrafficReading, judge
+from shared.ports import TrafficQuestion
+from tests import traffic_logs as logs
+from tests.traffic_logs import SITE, START, Row
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+ROWS = [
+    Row(client="10.0.0.4"),
+    Row(client="10.0.0.5", second=1),
+    Row(client="::ffff:10.0.0.4", second=2),
+    Row(client="8.8.8.8", path="/api/health", method="GET", second=3),
+    Row(client="127.0.0.1", path="/", method="GET", agent="AlwaysOn", second=4),
+    Row(client="127.0.0.1", path="/", method="GET", agent="HealthCheck/1.0", second=5),
+    Row(client="8.8.4.4", path="/", method="GET", host="contoso-func.scm.azurewebsites.net", second=6),
+]
+PUBLIC = Row(client="8.8.8.8", second=7)
+
+
+def read(path: Path, question: TrafficQuestion | None = None, log_format: LogFormat = LogFormat.AUTO) -> TrafficReading:
+    return LogFiles([str(path)], log_format=log_format).read_now(question or TrafficQuestion())
+
+
+def put(folder: Path, content: str | bytes, name: str = "log") -> Path:
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+def joined(shape: Callable[[Row], str]) -> Callable[[list[Row]], str]:
+    return lambda rows: "".join(map(shape, rows))
+
+
+SHAPES: dict[str, Callable[[list[Row]], str]] = {
+    "windows": joined(logs.windows),
+    "linux": joined(logs.linux),
+    "mixed": lambda rows: "".join((logs.windows, logs.linux)[number % 2](row) for number, row in enumerate(rows)),
+    "workspace": joined(logs.workspace),
+    "workspace list": logs.workspace_list,
+    "workspace answer": logs.workspace_answer,
+    "workspace csv": logs.workspace_csv,
+    "w3c": logs.w3c,
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_every_shape_says_the_same(shape: str, tmp_path: Path) -> None:
+    """The same requests in any shape have the same counts, and the same verdict."""
+    for rows, verdict in ((ROWS, Private()), ([*ROWS, PUBLIC], PublicSeen())):
+        (table,) = read(put(tmp_path, SHAPES[shape](rows))).tables
+        public = sum(row.client == "8.8.8.8" for row in rows)
+        assert table.requests == {AddressClass.PRIVATE: 3, AddressClass.PUBLIC: public}
+        assert sum(table.upstream.values()) == len(rows) - 4
+        assert (table.pings, table.scm) == (2, 1)
+        assert table.first_seen == START
+        assert table.last_seen == START + timedelta(seconds=3 if rows is ROWS else 7)
+        assert table.basis is Basis.CLIENT_IP
+        assert [(one.address, one.count) for one in table.sources if one.cls is AddressClass.PRIVATE] == [
+            ("10.0.0.4", 2),
+            ("10.0.0.5", 1),
+        ]
+        assert judge(table) == verdict
+
+
+@pytest.mark.parametrize("shape", ["windows", "linux", "w3c", "workspace csv", "workspace list"])
+@pytest.mark.parametrize("pack", ["gzip", "two gzips", "zstd"])
+def test_compressed(shape: str, pack: str, tmp_path: Path) -> None:
+    """Gzip and zstd are read as what is in them, whatever the file is called."""
+    text = SHAPES[shape](ROWS).encode()
+    half = len(text) // 2
+    packed = {"gzip": gzip.compress(text), "two gzips": gzip.compress(text[:half]) + gzip.compress(text[half:])}
+    path = put(tmp_path, packed[pack] if pack in packed else zstd.compress(text))
+    assert judge(read(path).tables[0]) == Private()
+
+
+def test_a_truncated_file_is_not_private(tmp_path: Path) -> None:
+    """What is there of a damaged file is counted, and that there may be more is said."""
+    text = "".join(
+        logs.windows(Row(client=f"10.0.{n // 200}.{n % 200}", second=n, agent=str(n * n))) for n in range(5000)
+    ).encode()
+    for number, packed in enumerate((gzip.compress(text), zstd.compress(text))):
+        reading = read(put(tmp_path, packed[: len(packed) // 2], f"log{number}"))
+        assert reading.problems
+        assert isinstance(judge(reading.tables[0], None, reading.problems), Inconclusive)
+
+
+def test_the_layout_of_an_export(tmp_path: Path) -> None:
+    """Folders, globs and single files are the same; a file that is named twice is read once."""
+    folder = "resourceId=/y=2026/m=11/d=23/h=1{}/m=00/PT1H.json"
+    for hour in range(2):
+        put(tmp_path, "".join(map(logs.linux if hour else logs.windows, ROWS)), folder.format(hour))
+    whole = LogFiles([str(tmp_path)]).read_now(TrafficQuestion()).tables
+    assert whole == LogFiles([str(tmp_path / "**/PT1H.json"), str(tmp_path)]).read_now(TrafficQuestion()).tables
+    assert sum(whole[0].requests.values()) == 8
+    with pytest.raises(ConfigError):
+        LogFiles([str(tmp_path / "nothing")])
+
+
+def test_standard_input() -> None:
+    """A pipe is read whole, however long it is."""
+    script = (
+        "import sys; from shared.adapters.log_files import LogFiles; from shared.ports import TrafficQuestion\n"
+        "r = LogFiles(['-']).read_now(TrafficQuestion()); print(r.lines.read, r.lines.broken, r.lines.skipped)"
+    )
+    text = logs.windows(ROWS[0]).encode() * 20_000 + b"\n{broken\n"
+    done = subprocess.run([sys.executable, "-c", script], input=text, capture_output=True, check=True, timeout=60)
+    assert done.stdout.split() == [b"20000", b"1", b"1"]
+
+
+def test_forwarded_headers_win_over_the_client_address(tmp_path: Path) -> None:
+    """With an X-Forwarded-For field the right-most element counts, and what differs from c-ip is counted."""
+    rows = [
+        Row(client="10.0.0.4", forwarded="10.1.1.1,+10.0.0.4:50321"),
+        Row(client="10.0.0.4", forwarded="10.9.9.9, 8.8.8.8"),
+        Row(client="10.0.0.4", forwarded=None),
+    ]
+    (table,) = read(put(tmp_path, logs.w3c(rows, forwarded=True))).tables
+    assert table.upstream == {AddressClass.PRIVATE: 2, AddressClass.PUBLIC: 1}
+    assert table.disagreements == 1
+    assert table.basis is Basis.BOTH
+
+
+@pytest.mark.parametrize("key", ["x_forwarded_for", "X-Forwarded-For", "X-FORWARDED-FOR", "x-fOrWaRdEd_foR", "xForwardedFor"])
+@pytest.mark.parametrize("level", ["top", "properties", "text properties", "message", "plain message", "text"])
+def test_application_logs(key: str, level: str, tmp_path: Path) -> None:
+    """The key in any case, wherever a logger puts it; the caller's part of the header says nothing."""
+    told = {"method": "POST", "path": "/runtime/webhooks/signalr?code=sesame", key: "10.0.0.4, 8.8.8.8:443"}
+    plain = f"POST /runtime/webhooks/signalr {key}=10.0.0.4, 8.8.8.8:443 user=x"
+    record: dict[str, object] = {"time": "2026-11-23T10:00:00Z", "level": "info"}
+    match level:
+        case "top":
+            record |= told
+        case "properties":
+            record["properties"] = told
+        case "text properties":
+            record["Properties"] = json.dumps(told)
+        case "message":
+            record["properties"] = {"message": json.dumps(told)}
+        case _:
+            record["message"] = plain
+    line = f"2026-11-23T10:00:00Z INFO {plain}\n" if level == "text" else json.dumps(record) + "\n"
+    # Beside records of another kind too, so that the engine hands it on.
+    for before in ("", logs.windows(Row(client="10.0.0.4")) if level != "text" else "starting\n"):
+        reading = read(put(tmp_path, before + line))
+        (table,) = (one for one in reading.tables if one.table == "application log")
+        assert table.upstream == {AddressClass.PUBLIC: 1}
+        assert table.sources[0].address == "8.8.8.8"
+
+
+def test_a_caller_cannot_write_the_header_into_another_field(tmp_path: Path) -> None:
+    """A user agent or a path that looks like a forwarded header is not one."""
+    forged = '", "x_forwarded_for": "10.0.0.1", "a": "x_forwarded_for=10.0.0.1'
+    for shape in (logs.windows, logs.linux, logs.workspace):
+        (table,) = read(put(tmp_path, shape(Row(client="8.8.8.8", agent=forged)))).tables
+        assert table.upstream == {AddressClass.PUBLIC: 1}
+    text = logs.text_line(Row(client=None, forwarded="8.8.8.8", query="x_forwarded_for=10.0.0.1"))
+    (table,) = read(put(tmp_path, text)).tables
+    assert table.upstream == {AddressClass.PUBLIC: 1}
+
+
+def test_application_insights(tmp_path: Path) -> None:
+    """A component's records belong to the site that their role names; a masked address and sampling are told."""
+    record = {
+        "TimeGenerated": "2026-11-23T10:00:00Z",
+        "_ResourceId": "/subscriptions/s/resourcegroups/g/providers/microsoft.insights/components/ai",
+        "Type": "AppRequests",
+        "AppRoleName": "contoso-func",
+        "Name": "POST signalr",
+        "Url": "https://contoso-func.azurewebsites.net/runtime/webhooks/signalr?code=sesame",
+        "ClientIP": "0.0.0.0",
+        "ItemCount": 5,
+    }
+    question = TrafficQuestion(targets=(Target(ArmId.parse(SITE)),))
+    (table,) = read(put(tmp_path, json.dumps(record) + "\n"), question).tables
+    assert table.target == SITE
+    assert table.upstream == {AddressClass.MASKED: 1}
+    assert table.sampled
+
+
+def test_target_and_window(tmp_path: Path) -> None:
+    """A target filters records that name one and labels those that do not; a window leaves out what is outside it."""
+    other = SITE.replace("contoso-func", "other")
+    path = put(tmp_path, "".join(map(logs.windows, [Row(client="10.0.0.4"), Row(client="8.8.8.8", target=other)])))
+    reading = read(path, TrafficQuestion(targets=(Target(ArmId.parse(SITE)),)))
+    assert [table.target for table in reading.tables] == [SITE.upper()]
+    assert reading.lines is not None
+    assert (reading.lines.read, reading.lines.skipped) == (1, 1)
+    assert len(read(path).tables) == 2
+    unnamed = (
+        '{"CIp": "10.0.0.4", "CsMethod": "POST", "CsUriStem": "/runtime/webhooks/signalr", "time": "2026-11-23T10:00:00Z"}\n'
+    )
+    path = put(tmp_path, unnamed)
+    assert read(path).tables[0].target == "unnamed"
+    assert read(path, TrafficQuestion(targets=(Target(ArmId.parse(SITE)),))).tables[0].target == SITE
+    path = put(tmp_path, "".join(map(logs.windows, ROWS)))
+    reading = read(path, TrafficQuestion(since=START + timedelta(seconds=1), until=datetime(2026, 11, 23, 10, 0, 2, tzinfo=UTC)))
+    assert sum(reading.tables[0].requests.values()) == 1
+    assert reading.lines is not None
+    assert (reading.lines.read, reading.lines.skipped) == (1, 6)
+
+
+def test_broken_lines_are_counted_and_placed(tmp_path: Path) -> None:
+    """A broken line is neither fatal nor silent; it is told by its place, never by what it says."""
+    good = logs.windows(ROWS[0])
+    path = put(tmp_path, good + "{sesame\n" + good + "[1]\n" + good + '"\x01"\n')
+    reading = read(path)
+    assert reading.lines is not None
+    assert (reading.lines.read, reading.lines.broken, reading.lines.skipped) == (3, 3, 0)
+    assert {2, 4} <= {one.line for one in reading.lines.samples}
+    assert "sesame" not in repr(reading)
+
+
+def lines_of(data: bytes) -> int:
+    return data.count(b"\n") + (not data.endswith(b"\n") and bool(data))
+
+
+_GOOD = logs.windows(ROWS[0]).encode()
+_PART = st.sampled_from(
+    [
+        _GOOD,
+        logs.linux(ROWS[1]).encode(),
+        b"\n",
+        b"\r\n",
+        b"  \n",
+        b"{\n",
+        b'{"a":\r1}\n',
+        b"\x00\n",
+        b"\x01\x02\n",
+        b"\x01",
+        b"\xff\xfe\n",
+        b'"\n',
+        b"null\n",
+        "\u2028\u0085é\n".encode(),
+        _GOOD.replace(b"\n", b"\r\n"),
+        b'{"x_forwarded_for": 5}\n',
+        b'{"forwarded": {}}\n',
+        b"{" * 2000 + b"\n",
+        b"[" * 2000 + b"\n",
+        b'{"time": "9999-99-99", "CIp": "10.0.0.1"}\n',
+        b'{"time": 5, "properties": "{", "category": []}\n',
+        b"x" * 3000 + b"\n",
+        b"\xef\xbb\xbf",
+        b"\r",
+    ]
+)
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(parts=st.lists(_PART | st.binary(max_size=50), max_size=12))
+def test_every_line_is_accounted_for(parts: list[bytes], tmp_path: Path) -> None:
+    """Read, broken and skipped together are the lines that are there, whatever is in them."""
+    data = _GOOD + b"".join(parts)
+    for log_format in (LogFormat.JSONL, LogFormat.W3C, LogFormat.TEXT, LogFormat.CSV):
+        lines = read(put(tmp_path, data), log_format=log_format).lines
+        assert lines is not None
+        assert lines.total == lines_of(data), log_format
+
+
+@pytest.mark.parametrize("extra", [0, 1, 3, 40])
+def test_a_line_without_an_end(extra: int, tmp_path: Path) -> None:
+    """A line longer than may be is one broken line, and what follows it is read."""
+    data = _GOOD + b"x" * (LONGEST_LINE * extra + LONGEST_LINE + 5) + b"\n" + _GOOD + b"y" * (LONGEST_LINE + 9)
+    lines = read(put(tmp_path, data)).lines
+    assert lines is not None
+    assert (lines.read, lines.broken, lines.skipped) == (2, 2, 0)
+
+
+def test_many_sources_are_the_same_by_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Classified block by block, the result is the same as one by one."""
+    clients = [f"{a}.{b}.{c}.7" for a in (10, 20, 172, 192, 203) for b in (0, 16, 168) for c in range(40)]
+    clients += ["203.0.113.5", "192.0.2.1", "::1", "2603::1", "junk", "10.0.0.1:55", "999.1.1.1", "01.2.3.4", ""]
+    rows = [Row(client=client, second=n % 50, method="GET" if n % 3 else "POST") for n, client in enumerate(clients * 2)]
+    path = put(tmp_path, "".join(map(logs.windows, rows)))
+    (one_by_one,) = read(path).tables
+    monkeypatch.setattr(log_files, "_FEW", 10)
+    (by_blocks,) = read(path).tables
+    assert by_blocks.requests == one_by_one.requests
+    assert by_blocks.upstream == one_by_one.upstream
+    assert (by_blocks.first_seen, by_blocks.last_seen) == (one_by_one.first_seen, one_by_one.last_seen)
+    assert len(by_blocks.sources) == len(one_by_one.sources) == 100
+    assert by_blocks.sources[0].count == one_by_one.sources[0].count
+    assert abs(by_blocks.other_sources - one_by_one.other_sources) <= 2
+
+
+def test_a_failing_read_is_told(tmp_path: Path) -> None:
+    """A file that cannot be read leaves the others counted and the audit incomplete."""
+    good = put(tmp_path, _GOOD)
+    source = LogFiles([str(good)])
+    broken = LogInput("gone", lambda: open(tmp_path / "gone", "rb"), None)  # noqa: PTH123, SIM115  it is to fail
+    source.inputs.insert(0, broken)
+    reading = source.read_now(TrafficQuestion())
+    assert len(reading.problems) == 1
+    assert sum(reading.tables[0].requests.values()) == 1
+
+
+def test_progress_counts_stored_bytes(tmp_path: Path) -> None:
+    """Progress is told in bytes of the file as it is stored."""
+    path = put(tmp_path, gzip.compress(_GOOD * 1000))
+    told: list[int] = []
+    source = LogFiles([str(path)], progress=told.append)
+    source.read_now(TrafficQuestion())
+    assert sum(told) == source.size == path.stat().st_size
+
+
+def test_a_named_pipe(tmp_path: Path) -> None:
+    """What is no regular file is read once, as it comes."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    writer = threading.Thread(target=lambda: path.write_bytes(_GOOD * 5))
+    writer.start()
+    lines = read(path).lines
+    writer.join()
+    assert lines is not None
+    assert lines.read == 5
+
+
+@pytest.mark.parametrize(
+    ("head", "log_format"),
+    [
+        (b"#Fields: date", LogFormat.W3C),
+        (b'[\n {"a": 1}', LogFormat.JSON),
+        (b"[2026-11-23 10:00:00] INFO", LogFormat.TEXT),
+        (b'{"tables":[{"name"', LogFormat.JSON),
+        (b'{\n "tables"', LogFormat.JSON),
+        (b'{"records": [{"time": "x"}]}\n', LogFormat.JSON),
+        (b'{"time": "x"}\n', LogFormat.JSONL),
+        (b'{"time": "x"\n{"time": "y"}\n', LogFormat.JSONL),
+        (b"TimeGenerated [UTC],CIp\n", LogFormat.CSV),
+        (b"", LogFormat.TEXT),
+        (b'oops\n{"time": "y"}\n', LogFormat.JSONL),
+    ],
+)
+def test_detection(head: bytes, log_format: LogFormat) -> None:
+    """A log's shape shows at its beginning."""
+    assert detect(head) is log_format
