@@ -11,9 +11,24 @@ import logging
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
-from shared.config import LEDGER, VERIFY_KEYS, Settings, VerifyKeyFile, VerifyKeyInline, load_settings
+from shared.config import (
+    LEDGER,
+    STORAGE,
+    VERIFY_KEYS,
+    BlobUrl,
+    Settings,
+    SqliteLedger,
+    StorageByIdentity,
+    StorageByKey,
+    TablesLedger,
+    VerifyKeyFile,
+    VerifyKeyInline,
+    load_settings,
+    read_storage,
+)
 from shared.core.errors import ConfigError, StoreError
 from shared.core.request_message import PublicKey, is_key_id, load_public_key
 from shared.core.verdict import Mode
@@ -23,16 +38,21 @@ from shared.services.reconcile import Engine
 from shared.services.settings import EngineSettings
 from shared.services.snapshot import Snapshots
 from shared.services.sweep import sweep
+from shared.services.telemetry import ToldLedger
+from shared.services.work import Work
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-    from pathlib import Path
 
+    from shared.adapters.credentials import Credential
     from shared.adapters.sqlite_store import SqliteStore
+    from shared.adapters.tables_store import TablesStore
     from shared.config import VerifyKey
     from shared.core.report_data import ReportData
-    from shared.ports import AllowlistSource, Clock, Ledger
+    from shared.ports import AllowlistSource, Clock, Ledger, WorkQueue
     from shared.report.web import WebAnswer
+    from shared.services.alerting import Delivered, Outside
+    from shared.services.anchor import AnchorStore
     from shared.services.results import SweepResult
     from shared.services.sweep import Progress
 
@@ -55,14 +75,14 @@ class Application:
         self.dry_run = dry_run
         self._ask_identity = ask_identity
 
-    async def sweep(self, progress: Progress | None = None) -> SweepResult:
-        """One sweep.
+    async def sweep(self, progress: Progress | None = None, *, all_sites: bool | None = None) -> SweepResult:
+        """One sweep. ``all_sites``: in place of ``LINKGUARD_ALL_SITES``.
 
         Raises:
             StoreError: where the state store failed as a whole.
 
         """
-        return await sweep(self.engine, progress, dry_run=self.dry_run)
+        return await sweep(self.engine, progress, dry_run=self.dry_run, all_sites=all_sites)
 
     async def identity(self) -> str:
         """The object id of the identity that Azure sees.
@@ -129,7 +149,7 @@ async def open_application(
             azure=azure,
             ledger=store,
             state=store,
-            allowlist=_allowlist(settings),
+            allowlist=await stack.enter_async_context(_allowlist(settings)),
             clock=clock,
             settings=engine_settings,
             snapshots=Snapshots(azure, store),
@@ -192,18 +212,118 @@ async def answer_report(environ: Mapping[str, str], headers: Mapping[str, str], 
 
 
 @asynccontextmanager
-async def _open_store(environ: Mapping[str, str]) -> AsyncIterator[SqliteStore]:
+async def _open_store(environ: Mapping[str, str]) -> AsyncIterator[SqliteStore | TablesStore]:
     from shared.adapters.sqlite_store import Access, SqliteStore  # noqa: PLC0415  see the module's docstring
 
     try:
         setting = LEDGER.parse(LEDGER.text(environ))
     except ValueError as error:
         raise ConfigError([f"{LEDGER.name}: {error}"]) from error
+    if isinstance(setting, TablesLedger):
+        storage, problems = read_storage(environ)
+        if problems:
+            raise ConfigError(problems)
+        async with _tables(storage) as tables:
+            yield tables
+        return
     if not setting.path.exists():
         message = f"{LEDGER.name}: there is no ledger at {setting.path}; the first sweep makes it"
         raise ConfigError([message])
     async with SqliteStore(setting.path, Access.READ) as store:
         yield store
+
+
+@asynccontextmanager
+async def open_anchors(environ: Mapping[str, str], place: str) -> AsyncIterator[AnchorStore]:
+    """The ledger's anchors at ``place``: the URL of a container, for which the identity of the settings is used, or a folder.
+
+    Raises:
+        ConfigError: where it is neither, or a setting is wrong.
+
+    """
+    from shared.adapters.anchors import BlobAnchors, FolderAnchors  # noqa: PLC0415  see the module's docstring
+    from shared.adapters.credentials import make_credential  # noqa: PLC0415  the same
+
+    if "://" not in place:
+        async with FolderAnchors.at(Path(place)) as folder:
+            yield folder
+        return
+    if not place.startswith("https://"):
+        raise ConfigError(["a token is sent to an https URL alone, and the anchors' is none"])
+    settings = load_settings(environ, required=())
+    kind, client_id = settings.credential.value, settings.managed_identity_client_id
+    async with (
+        make_credential(kind, endpoint=place, authority=settings.arm_endpoint.authority, client_id=client_id) as credential,
+        BlobAnchors.with_identity(place, credential) as anchors,
+    ):
+        yield anchors
+
+
+async def export_ledger(environ: Mapping[str, str]) -> None:
+    """Anchor the ledger at ``LINKGUARD_ANCHORS``; nothing is done without it.
+
+    Raises:
+        ConfigError: where a setting is wrong.
+        StoreError: where the ledger cannot be read, an anchor not written, or a chain has a fault.
+
+    """
+    from shared.adapters.log_telemetry import LogTelemetry  # noqa: PLC0415  see the module's docstring
+    from shared.services.anchor import export_and_tell  # noqa: PLC0415  only for its function
+
+    place = load_settings(environ, required=()).anchors
+    if place is None:
+        return
+    async with open_ledger(environ) as ledger, open_anchors(environ, place) as anchors:
+        await export_and_tell(ledger, anchors, LogTelemetry())
+
+
+@asynccontextmanager
+async def open_alerts(environ: Mapping[str, str], *, log: bool | None = None) -> AsyncIterator[Outside]:
+    """The outbox and every sink that the settings name; needs the ledger, and nothing of Azure Resource Manager.
+
+    ``log``: in place of ``LINKGUARD_ALERTS_LOG``.
+
+    Raises:
+        ConfigError: where a setting is wrong.
+        StoreError: where the ledger cannot be opened.
+
+    """
+    from shared.adapters.alert_log import LogSink  # noqa: PLC0415  see the module's docstring
+    from shared.adapters.credentials import make_credential  # noqa: PLC0415  the same
+    from shared.adapters.event_grid import EventGridSink  # noqa: PLC0415  the same
+    from shared.adapters.webhook import WebhookSink  # noqa: PLC0415  the same
+    from shared.services.alerting import Outside  # noqa: PLC0415  only where alerts are delivered
+
+    settings, clock = load_settings(environ, required=()), make_clock()
+    async with AsyncExitStack() as stack:
+        sinks: list[AlertSink] = [LogSink()] if (settings.alerts_log if log is None else log) else []
+        for webhook in settings.alerts_webhooks:
+            sinks.append(await stack.enter_async_context(WebhookSink(webhook, clock)))
+        if settings.alerts_event_grid is not None:
+            credential = make_credential(
+                settings.credential.value,
+                endpoint=settings.alerts_event_grid,
+                authority=settings.arm_endpoint.authority,
+                client_id=settings.managed_identity_client_id,
+            )
+            await stack.enter_async_context(credential)
+            sinks.append(await stack.enter_async_context(EventGridSink(settings.alerts_event_grid, credential)))
+        store = await stack.enter_async_context(_store(settings, read_only=False))
+        yield Outside(state=store, ledger=store, clock=clock, sinks=sinks, reminder=settings.alerts_reminder)
+
+
+async def deliver_alerts(environ: Mapping[str, str]) -> Delivered:
+    """Deliver what is due, once.
+
+    Raises:
+        ConfigError: where a setting is wrong.
+        StoreError: where a store failed.
+
+    """
+    from shared.services.alerting import deliver  # noqa: PLC0415  only where alerts are delivered
+
+    async with open_alerts(environ) as outside:
+        return await deliver(outside)
 
 
 def make_clock() -> Clock:
@@ -240,6 +360,8 @@ def make_engine_settings(settings: Settings) -> EngineSettings:
         snapshot_max_age=settings.snapshot_max_age,
         arm_timeout=settings.arm_timeout,
         concurrency=settings.concurrency,
+        all_sites=settings.all_sites,
+        alerts_reminder=settings.alerts_reminder,
         keys=_load_keys(settings.verify_keys),
     )
 
@@ -293,14 +415,126 @@ def read_small_file(path: Path) -> str:
         raise ConfigError([f"{path} is no PEM file"]) from None
 
 
-def _allowlist(settings: Settings) -> AllowlistSource:
-    if settings.allowlist is None:
-        message = "LINKGUARD_ALLOWLIST: not set"
-        raise ConfigError([message])
-    return allowlist_file(settings.allowlist)
+@asynccontextmanager
+async def _allowlist(settings: Settings) -> AsyncIterator[AllowlistSource]:
+    match settings.allowlist:
+        case None:
+            message = "LINKGUARD_ALLOWLIST: not set"
+            raise ConfigError([message])
+        case BlobUrl() as blob:
+            async with _blob_allowlist(settings, blob) as source:
+                yield source
+        case path:
+            yield allowlist_file(path)
 
 
-def _store(settings: Settings, *, read_only: bool) -> SqliteStore:
+@asynccontextmanager
+async def _blob_allowlist(settings: Settings, blob: BlobUrl) -> AsyncIterator[AllowlistSource]:
+    from shared.adapters.blob_allowlist import BlobAllowlist  # noqa: PLC0415  see the module's docstring
+    from shared.adapters.credentials import make_credential  # noqa: PLC0415  the same
+
+    if blob.is_loopback:
+        if not isinstance(settings.storage, StorageByKey):
+            message = (
+                f"LINKGUARD_ALLOWLIST: a blob on this machine is read by the connection string in {STORAGE}, and there is none"
+            )
+            raise ConfigError([message])
+        async with BlobAllowlist.with_connection_string(settings.storage.connection_string, blob.url) as source:
+            yield source
+    elif isinstance(settings.storage, StorageByIdentity):
+        async with (
+            _storage_credential(settings.storage) as credential,
+            BlobAllowlist.with_identity(blob.url, credential) as source,
+        ):
+            yield source
+    else:
+        kind, client_id = settings.credential.value, settings.managed_identity_client_id
+        async with (
+            make_credential(
+                kind, endpoint=blob.url, authority=settings.arm_endpoint.authority, client_id=client_id
+            ) as credential,
+            BlobAllowlist.with_identity(blob.url, credential) as source,
+        ):
+            yield source
+
+
+@asynccontextmanager
+async def _store(settings: Settings, *, read_only: bool) -> AsyncIterator[SqliteStore | TablesStore]:
     from shared.adapters.sqlite_store import Access, SqliteStore  # noqa: PLC0415  see the module's docstring
 
-    return SqliteStore(settings.ledger.path, Access.READ_OR_EMPTY if read_only else Access.WRITE)
+    match settings.ledger:
+        case TablesLedger():
+            async with _tables(settings.storage) as tables:
+                yield tables
+        case SqliteLedger(path=path):
+            async with SqliteStore(path, Access.READ_OR_EMPTY if read_only else Access.WRITE) as store:
+                yield store
+        case _ as never:
+            assert_never(never)
+
+
+# Azure Storage
+
+
+def _storage_credential(storage: StorageByIdentity) -> Credential:
+    from shared.adapters.credentials import DEFAULT, MANAGED_IDENTITY, make_credential  # noqa: PLC0415  see above
+
+    kind = MANAGED_IDENTITY if storage.managed_identity else DEFAULT
+    return make_credential(kind, endpoint=storage.queue or storage.table or storage.blob or "", client_id=storage.client_id)
+
+
+@asynccontextmanager
+async def _tables(storage: StorageByKey | StorageByIdentity | None) -> AsyncIterator[TablesStore]:
+    from shared.adapters.tables_store import TablesStore  # noqa: PLC0415  see the module's docstring
+
+    match storage:
+        case StorageByKey(connection_string=text):
+            async with TablesStore.with_connection_string(text) as store:
+                yield store
+        case StorageByIdentity(table=str(url)):
+            async with _storage_credential(storage) as credential, TablesStore.with_identity(url, credential) as store:
+                yield store
+        case _:
+            message = f"{LEDGER.name}: tables are those of the storage account in {STORAGE}, which names none"
+            raise ConfigError([message])
+
+
+@asynccontextmanager
+async def _queue(storage: StorageByKey | StorageByIdentity | None) -> AsyncIterator[WorkQueue]:
+    from shared.adapters.storage_queue import StorageQueue  # noqa: PLC0415  see the module's docstring
+
+    match storage:
+        case StorageByKey(connection_string=text):
+            async with StorageQueue.with_connection_string(text) as queue:
+                yield queue
+        case StorageByIdentity(queue=str(url)):
+            async with _storage_credential(storage) as credential, StorageQueue.with_identity(url, credential) as queue:
+                yield queue
+        case _:
+            message = f"{STORAGE}: the queue is that of this storage account, and it names none"
+            raise ConfigError([message])
+
+
+@asynccontextmanager
+async def open_work(environ: Mapping[str, str]) -> AsyncIterator[Work]:
+    """What the deployed app's triggers work with, as ``environ`` describes it; closed again at the end.
+
+    Raises:
+        ConfigError: with every problem of the settings.
+        StoreError: where the ledger cannot be opened.
+
+    """
+    from shared.adapters.log_telemetry import LogTelemetry  # noqa: PLC0415  see the module's docstring
+
+    problems = read_storage(environ)[1]
+    if problems:
+        raise ConfigError(problems)
+    async with open_application(environ) as application, _queue(application.settings.storage) as queue:
+        telemetry, engine = LogTelemetry(), application.engine
+        yield Work(
+            engine=replace(engine, ledger=ToldLedger(engine.ledger, telemetry, engine.clock)),
+            queue=queue,
+            telemetry=telemetry,
+            sweep_run=application.settings.sweep_run,
+            sweep_max_age=application.settings.sweep_max_age,
+        )

@@ -23,6 +23,7 @@ from uuid import UUID
 from shared.core.confirm import TakeBackPolicy
 from shared.core.errors import ConfigError
 from shared.core.verdict import Mode
+from shared.core.webhook import Webhook, WebhookFormat
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -159,9 +160,17 @@ class Settings:
     """0: no limit."""
     concurrency: int
     sweep_schedule: str
+    anchors: str | None
+    export_schedule: str
     sweep_run: timedelta
     sweep_max_age: timedelta
     report_require_principal: bool
+    all_sites: bool
+    alerts_log: bool
+    alerts_webhooks: tuple[Webhook, ...]
+    alerts_event_grid: str | None
+    alerts_reminder: timedelta
+    alerts_schedule: str
     storage: StorageByKey | StorageByIdentity | None = None
     """The Functions host's own storage account; None where there is none."""
 
@@ -179,6 +188,8 @@ class Setting[T]:
     """One sentence."""
     parse: Callable[[str], T]
     """Raises ValueError with a message for a person."""
+    shown: Callable[[str], str] = str
+    """What may be shown of a valid value: all of it, unless it holds a secret."""
 
     def text(self, environ: Mapping[str, str]) -> str:
         """What counts: the variable, stripped, or the default where it is absent or empty."""
@@ -248,6 +259,49 @@ def _flag(text: str) -> bool:
         message = f"{_quote(text)} is neither true nor false"
         raise ValueError(message)
     return text == "true"
+
+
+_WEBHOOK: Final = re.compile(r",\s*(?=(?:generic|teams|slack)=)")
+
+
+def _webhooks(text: str) -> tuple[Webhook, ...]:
+    """Each ``<format>=<url>``. No message quotes a URL: the whole of it is a secret."""
+    found: list[Webhook] = []
+    for number, item in enumerate((part.strip() for part in _WEBHOOK.split(text) if part.strip()), start=1):
+        form, _, url = item.partition("=")
+        if form not in set(WebhookFormat):
+            message = f"webhook {number} does not begin with generic=, teams= or slack="
+            raise ValueError(message)
+        _check_alert_url(url, f"webhook {number}")
+        found.append(Webhook(format=WebhookFormat(form), url=url))
+    return tuple(found)
+
+
+def _topic(text: str) -> str | None:
+    if text:
+        _check_alert_url(text, "the topic's endpoint")
+    return text or None
+
+
+def _check_alert_url(text: str, what: str) -> None:
+    try:
+        url = urlsplit(text)
+        host, _ = url.hostname, url.port
+    except ValueError:
+        host, url = None, urlsplit("")
+    if not host or url.scheme not in {"http", "https"} or not text.isprintable() or " " in text:
+        message = f"{what} is no http or https URL"
+        raise ValueError(message)
+    if url.username is not None or url.password is not None:
+        message = f"{what} names a user; a credential has no place in it"
+        raise ValueError(message)
+    if url.scheme == "http" and not _is_loopback(host):
+        message = f"{what}: plain http is accepted for loopback alone; use https"
+        raise ValueError(message)
+
+
+def _webhook_hosts(text: str) -> str:
+    return ", ".join(f"{one.format.value}={urlsplit(one.url).hostname}" for one in _webhooks(text))
 
 
 def _choice[E: StrEnum](kind: type[E]) -> Callable[[str], E]:
@@ -593,6 +647,63 @@ REPORT_REQUIRE_PRINCIPAL: Final = Setting(
     doc="Whether the function that serves the report demands that App Service authentication has signed the caller in.",
     parse=_flag,
 )
+ANCHORS: Final = Setting(
+    name="LINKGUARD_ANCHORS",
+    default="",
+    values="the URL of a container, or the path of a folder",
+    doc="Where the ledger's chains are anchored, meant for an immutability policy; nowhere without it.",
+    parse=lambda text: text or None,
+)
+EXPORT_SCHEDULE: Final = Setting(
+    name="LINKGUARD_EXPORT_SCHEDULE",
+    default="0 20 * * * *",
+    values="an NCRONTAB expression of six fields, UTC",
+    doc="When the deployed app anchors the ledger; the Functions host reads it, so it must be set there.",
+    parse=_schedule,
+)
+ALL_SITES: Final = Setting(
+    name="LINKGUARD_ALL_SITES",
+    default="false",
+    values="`true` or `false`",
+    doc="Whether a sweep reports pending connections of every site of the subscriptions, watched or not.",
+    parse=_flag,
+)
+ALERTS_LOG: Final = Setting(
+    name="LINKGUARD_ALERTS_LOG",
+    default="true",
+    values="`true` or `false`",
+    doc="Whether each alert is a structured line of the log, for Azure Monitor's alert rules.",
+    parse=_flag,
+)
+ALERTS_WEBHOOKS: Final = Setting(
+    name="LINKGUARD_ALERTS_WEBHOOKS",
+    default="",
+    values="`generic=<url>`, `teams=<url>` or `slack=<url>`, comma-separated; https, and a secret",
+    doc="Webhooks that alerts are sent to, each in its format.",
+    parse=_webhooks,
+    shown=_webhook_hosts,
+)
+ALERTS_EVENT_GRID: Final = Setting(
+    name="LINKGUARD_ALERTS_EVENT_GRID",
+    default="",
+    values="the endpoint of an Event Grid custom topic with the CloudEvents 1.0 schema",
+    doc="A topic that alerts are published to, by the identity of `LINKGUARD_CREDENTIAL`.",
+    parse=_topic,
+)
+ALERTS_REMINDER: Final = Setting(
+    name="LINKGUARD_ALERTS_REMINDER",
+    default="24h",
+    values="a duration from `0s`, never, to `30d`",
+    doc="How often an open critical finding is told again.",
+    parse=_duration(least="0s", most="30d"),
+)
+ALERTS_SCHEDULE: Final = Setting(
+    name="LINKGUARD_ALERTS_SCHEDULE",
+    default="30 * * * * *",
+    values="an NCRONTAB expression of six fields, UTC",
+    doc="When the deployed app delivers alerts; the Functions host reads it, so it must be set there.",
+    parse=_schedule,
+)
 
 SETTINGS: Final[tuple[Setting[Any], ...]] = (
     MODE,
@@ -615,9 +726,17 @@ SETTINGS: Final[tuple[Setting[Any], ...]] = (
     ARM_READS_PER_SECOND,
     CONCURRENCY,
     SWEEP_SCHEDULE,
+    ANCHORS,
+    EXPORT_SCHEDULE,
     SWEEP_RUN,
     SWEEP_MAX_AGE,
     REPORT_REQUIRE_PRINCIPAL,
+    ALL_SITES,
+    ALERTS_LOG,
+    ALERTS_WEBHOOKS,
+    ALERTS_EVENT_GRID,
+    ALERTS_REMINDER,
+    ALERTS_SCHEDULE,
 )
 """Every setting, in the order in which the documentation lists them."""
 
@@ -677,9 +796,17 @@ def load_settings(environ: Mapping[str, str], *, required: Collection[Setting[An
         arm_reads_per_second=reader.read(ARM_READS_PER_SECOND),
         concurrency=reader.read(CONCURRENCY),
         sweep_schedule=reader.read(SWEEP_SCHEDULE),
+        anchors=reader.read(ANCHORS),
+        export_schedule=reader.read(EXPORT_SCHEDULE),
         sweep_run=reader.read(SWEEP_RUN),
         sweep_max_age=reader.read(SWEEP_MAX_AGE),
         report_require_principal=reader.read(REPORT_REQUIRE_PRINCIPAL),
+        all_sites=reader.read(ALL_SITES),
+        alerts_log=reader.read(ALERTS_LOG),
+        alerts_webhooks=reader.read(ALERTS_WEBHOOKS),
+        alerts_event_grid=reader.read(ALERTS_EVENT_GRID),
+        alerts_reminder=reader.read(ALERTS_REMINDER),
+        alerts_schedule=reader.read(ALERTS_SCHEDULE),
     )
     storage, storage_problems = read_storage(environ)
     settings = replace(settings, storage=storage)
@@ -735,8 +862,8 @@ def _resolved(text: str) -> str:
     """
     if text.startswith("@Microsoft.KeyVault("):
         message = (
-            "is a Key Vault reference that the platform did not resolve: the app's identity needs the role Key Vault Secrets User,"
-            " the vault must be reachable, and the secret must exist"
+            "it is a Key Vault reference that the platform did not resolve: the app's identity needs the role Key Vault Secrets"
+            " User, the vault must be reachable, and the secret must exist"
         )
         raise ValueError(message)
     return text
