@@ -60,9 +60,9 @@ def link_of(service: ArmId, name: str, target: Target, *, message: str = MESSAGE
     )
 
 
-def connection_of(target: Target, name: str, *, message: str = MESSAGE, status: str = "Pending") -> Connection:
+def connection_of(target: Target, name: str, *, message: str = MESSAGE, status: str = "Pending", salt: str = "") -> Connection:
     return Connection(
-        id=target.id.child("privateEndpointConnections", f"{name}-{digest([name, target.id.key])[:8]}"),
+        id=target.id.child("privateEndpointConnections", f"{name}-{digest([name, target.id.key, salt])[:8]}"),
         status=ConnectionStatus.read(status),
         status_text=status,
         description=message,
@@ -159,7 +159,7 @@ def view_of_held(one: HeldView) -> LinkView:
 
 def connected(service: ArmId, name: str, target: Target, *, days: int = 4, outcome: str = "confirmed") -> LinkView:
     link = link_of(service, name, target, status="Approved")
-    connection = connection_of(target, name, status="Approved")
+    connection = connection_of(target, name, status="Approved", salt=service.key)
     return LinkView(
         target=target,
         link=link.id,
@@ -327,7 +327,7 @@ def _series(target: Target, address: str) -> Iterator[TrafficItem]:
 
 
 def _timeline(func: Target, web: Target, ones: tuple[HeldView, ...]) -> Iterator[TimelineItem]:
-    connection = str(connection_of(func, "func-pe").id)
+    connection = str(connection_of(func, "func-pe", salt=signalr("chat-signalr").key).id)
     yield record(
         web,
         2,

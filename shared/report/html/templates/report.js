@@ -98,7 +98,7 @@ class View {
     this.status.textContent =
       this.shown.length === 0
         ? `Nothing matches${of}`
-        : `${(start + 1).toLocaleString("en")}–${end.toLocaleString("en")} of ${this.shown.length.toLocaleString("en")}${of}`;
+        : `${(start + 1).toLocaleString("en")} to ${end.toLocaleString("en")} of ${this.shown.length.toLocaleString("en")}${of}`;
     this.back.disabled = this.page === 0;
     this.next.disabled = end >= this.shown.length;
   }
