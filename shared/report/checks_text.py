@@ -8,7 +8,7 @@ from shared.report.escape import clean, shorten, value
 from shared.report.page import PLAIN, Page, Style, count_of
 
 if TYPE_CHECKING:
-    from shared.report.documents import AllowlistDocument, ConfigDocument, HandDocument, RequestDocument
+    from shared.report.documents import AllowlistDiffDocument, AllowlistDocument, ConfigDocument, HandDocument, RequestDocument
 
 
 def allowlist_text(document: AllowlistDocument, style: Style = PLAIN) -> str:
@@ -26,6 +26,29 @@ def allowlist_text(document: AllowlistDocument, style: Style = PLAIN) -> str:
     else:
         count = count_of(len(document.problems), "problem")
         page.line(f"{file}: ", ("not valid", "bold red"), f", {count}; nothing is approved with it")
+    return page.text
+
+
+def diff_text(document: AllowlistDiffDocument, style: Style = PLAIN) -> str:
+    """What changes: rules, then links, then decisions."""
+    page = Page(style)
+    for rule in document.rules:
+        page.line((rule.change.ljust(8), "bold"), f"  rule {clean(rule.rule)} (line {rule.line})")
+    for link in document.links:
+        word = ("allowed ", "bold yellow") if link.after.startswith("allowed") else ("stopped ", "bold")
+        page.line(word, f"  {clean(str(link.link))}")
+        page.prose(f"{clean(link.before)} -> {clean(link.after)}", indent=10)
+    for decision in document.decisions:
+        page.line(("decision", "bold"), f"  {clean(decision.about)}")
+        page.prose(f"{clean(decision.before)} -> {clean(decision.after)}", indent=10)
+    if document.links_seen is None:
+        seen = "rules alone were compared"
+    else:
+        seen = (
+            f"{count_of(document.links_seen, 'link')} of the last sweep and "
+            f"{count_of(document.decisions_seen or 0, 'decision')} of the ledger were looked at"
+        )
+    page.line(f"Nothing changes; {seen}." if document.same else f"{seen[0].upper()}{seen[1:]}.")
     return page.text
 
 

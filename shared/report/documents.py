@@ -183,6 +183,52 @@ class AllowlistDocument:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RuleChangeItem:
+    """One rule that is not the same in both allowlists."""
+
+    rule: str
+    change: str
+    """``added``, ``removed`` or ``changed``."""
+    line: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkChangeItem:
+    """A link of the last sweep that the rules treat differently."""
+
+    link: ArmId
+    target: Target
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionChangeItem:
+    """The ledger's last decision about something, that would come out differently."""
+
+    record: str
+    about: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AllowlistDiffDocument:
+    """``linkguard allowlist diff``."""
+
+    old: str
+    new: str
+    same: bool
+    rules: tuple[RuleChangeItem, ...]
+    links: tuple[LinkChangeItem, ...]
+    decisions: tuple[DecisionChangeItem, ...]
+    links_seen: int | None
+    """Of the last sweep; None where only the rules were compared."""
+    decisions_seen: int | None
+    """Of the ledger; None likewise."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SettingItem:
     """One setting as it counts."""
 

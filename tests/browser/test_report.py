@@ -219,7 +219,7 @@ def test_a_heading_sorts_and_sorts_back(show: Show, section: str, column: int) -
     shown = show(estate.small())
     heading = shown.page.locator(f"#{section} .rows thead th:nth-child({column})")
     cells = f"[...document.querySelectorAll('#{section} [data-items] td:nth-child({column})')]"
-    keys = f"{cells}.map((cell) => cell.dataset.key ?? cell.textContent)"
+    keys = f"{cells}.map((cell) => cell.dataset.key ?? cell.querySelector('time')?.dateTime ?? cell.textContent)"
     heading.locator("button").click()
     assert heading.get_attribute("aria-sort") == "ascending"
     up = shown.page.evaluate(keys)

@@ -368,7 +368,7 @@ def large(links: int, findings: int) -> ReportData:
     views: list[LinkView] = []
     ones: list[HeldView] = []
     for number in range(links):
-        target, service = site(f"site-{number // 2:05}", f"group-{number % 17}"), services[number % len(services)]
+        target, service = site(f"site-{number // 2:05}", f"group-{number // 2 % 17}"), services[number % len(services)]
         if number % 20:
             views.append(connected(service, f"pe-{number:05}", target, days=number % 300))
             continue

@@ -80,6 +80,19 @@ def target_of(target: Target) -> Resource:
     return replace(resource, name=f"{visible(target.site.name)}/{resource.name}") if target.slot else resource
 
 
+def short_ids(message: str) -> str:
+    """A sentence with the last names of its ARM ids, but for those that are to be typed in a command."""
+    words = message.split(" ")
+    before = ["", *words]
+    return " ".join(
+        word.rsplit("/", 1)[-1] if word.startswith("/subscriptions/") and last not in _TYPED else word
+        for last, word in zip(before, words, strict=False)
+    )
+
+
+_TYPED = frozenset({"explain", "decide", "request", "--id", "--ids"})
+
+
 def chain_name(chain: str) -> str:
     """A chain by its target's name."""
     if chain == SYSTEM_CHAIN:

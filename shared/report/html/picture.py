@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from math import hypot
 from typing import TYPE_CHECKING, Final
 
 from shared.report.html.parts import link_anchor, resource_of, target_of, visible
@@ -26,7 +27,10 @@ _BOX_WIDTH: Final = 250
 _BOX_HEIGHT: Final = 36
 _STEP: Final = 58
 _TOP: Final = 34
-_ALONG: Final = (0.5, 0.3, 0.7, 0.4, 0.6)
+_ALONG: Final = (0.5, 0.42, 0.58, 0.34, 0.66, 0.26, 0.74, 0.2, 0.8)
+"""Where on its line a sign may be, the best first."""
+_APART: Final = 26
+"""Signs this far apart do not cover each other."""
 _GLYPHS: Final[Mapping[LinkState, str]] = {
     LinkState.WRONG: "!",
     LinkState.HELD: "✕",
@@ -178,9 +182,9 @@ def _edges(
     for (service, target), states in between.items():
         for place, state in enumerate(states):
             members = groups[(service, target, state)]
-            # Signs in turn at several places, so that those of lines that cross do not cover each other.
-            along = _ALONG[len(edges) % len(_ALONG)]
-            edges.append(_edge(boxes[service], ends[target], state, members, (place - (len(states) - 1) / 2, along)))
+            offset = place - (len(states) - 1) / 2
+            tried = [_edge(boxes[service], ends[target], state, members, (offset, along)) for along in _ALONG]
+            edges.append(max(tried, key=lambda edge: min(_room(edge, edges), _APART)))
     return tuple(edges)
 
 
@@ -208,6 +212,11 @@ def _edge(left: Box, right: Box, state: LinkState, members: Sequence[LinkView], 
         href=href,
         count=count,
     )
+
+
+def _room(edge: Edge, others: Sequence[Edge]) -> float:
+    """How far its sign is from the nearest other."""
+    return min((hypot(edge.x - one.x, edge.y - one.y) for one in others), default=float("inf"))
 
 
 def _bezier(start: float, first: float, second: float, end: float, along: float) -> int:

@@ -69,7 +69,7 @@ class View {
 
   key(item, column) {
     const cell = item.cells[column];
-    return cell.dataset.key ?? cell.textContent;
+    return cell.dataset.key ?? cell.querySelector("time")?.dateTime ?? cell.textContent;
   }
 
   sort(button) {

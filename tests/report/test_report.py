@@ -1,0 +1,375 @@
+"""What a report comes to, and its formats for other programs."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+import json
+from dataclasses import replace
+from datetime import timedelta
+from functools import cache, partial
+
+import jsonschema
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from ocsf_json_schema import OcsfJsonSchemaEmbedded, get_ocsf_schema  # type: ignore[import-untyped]  # it has none
+
+from shared.core.finding import DRIFT, FindingId, Severity
+from shared.core.finding_life import Life
+from shared.core.report_data import ReportData
+from shared.core.wire import to_json
+from shared.report import web
+from shared.report.csv_text import csv_text
+from shared.report.html import content_security_policy, report_html
+from shared.report.html.chart import Bar, stack
+from shared.report.html.parts import moment, short_ids
+from shared.report.html.picture import MOST_TARGETS, draw
+from shared.report.html.traffic import traffic_cards
+from shared.report.json_text import json_text
+from shared.report.link_state import LABELS, TONES, LinkState, state_of
+from shared.report.ocsf import OCSF_VERSION, ocsf_event, ocsf_finding, ocsf_lines
+from shared.report.report_csv import HEADERS, ReportTable, report_csv
+from shared.report.report_document import AUDIT_STALE_AFTER, SWEEP_STALE_AFTER, ago, report_document, summarize
+from tests.report import estate
+
+# The state of a link
+
+
+@pytest.mark.parametrize(
+    ("change", "state"),
+    [
+        ({}, LinkState.CONNECTED),
+        ({"outcome": "ambiguous"}, LinkState.WRONG),
+        ({"outcome": "taken_back"}, LinkState.WRONG),
+        ({"outcome": "sent"}, LinkState.UNCONFIRMED),
+        ({"outcome": None, "link_status": "Pending"}, LinkState.DRIFTED),
+        ({"outcome": None, "link_status": ""}, LinkState.DRIFTED),
+        ({"outcome": None, "link_provisioning": "Failed"}, LinkState.DRIFTED),
+        ({"link_status": "Disconnected"}, LinkState.DRIFTED),
+        ({"outcome": None, "connection_state": "Pending", "verdict": "hold"}, LinkState.HELD),
+        ({"outcome": None, "connection_state": "Pending", "verdict": "wait"}, LinkState.WAITING),
+        ({"outcome": "not_written", "connection_state": "Pending", "verdict": "approve"}, LinkState.WOULD_APPROVE),
+        ({"outcome": None, "connection_state": "rejected"}, LinkState.REJECTED),
+        ({"outcome": None, "connection_state": "Disconnected"}, LinkState.CLOSED),
+        ({"outcome": None, "connection_state": "something new"}, LinkState.CLOSED),
+    ],
+)
+def test_the_state_of_a_link(change: dict[str, str | None], state: LinkState) -> None:
+    """What needs a person comes first; approved on one side alone is never called connected."""
+    view = estate.connected(estate.signalr("s"), "pe", estate.site("app"))
+    assert state_of(replace(view, **change)) is state  # type: ignore[arg-type]  # fields by name
+
+
+def test_every_state_has_a_label_and_a_tone() -> None:
+    """So that each can be shown."""
+    assert set(LABELS) == set(TONES) == set(LinkState)
+
+
+# Is anything wrong?
+
+
+def test_a_quiet_estate_is_well() -> None:
+    """Nothing is wrong where nothing is."""
+    assert summarize(estate.QUIET).ok
+
+
+def test_no_sweep_is_critical() -> None:
+    """Silence is not health."""
+    (problem,) = summarize(estate.NOTHING).problems
+    assert problem.severity is Severity.CRITICAL
+
+
+def test_a_broken_ledger_is_critical() -> None:
+    """And named first, with its record."""
+    first, *_ = summarize(estate.broken(replace(estate.QUIET, ledger=estate.small().ledger))).problems
+    assert (first.severity, first.anchor) == (Severity.CRITICAL, "ledger")
+    assert "record 2" in first.message
+
+
+@pytest.mark.parametrize("late", [timedelta(), timedelta(seconds=1)])
+def test_an_old_sweep_and_an_old_audit_are_problems(late: timedelta) -> None:
+    """Beyond their limits, not at them."""
+    sweep = estate.QUIET.sweep
+    assert sweep is not None
+    at = estate.NOW - SWEEP_STALE_AFTER - late
+    old = replace(estate.QUIET, sweep=replace(sweep, finished=at), audit_at=estate.NOW - AUDIT_STALE_AFTER - late)
+    assert len(summarize(old).problems) == (2 if late else 0)
+
+
+def test_an_incomplete_sweep_is_a_problem() -> None:
+    """With the number of what could not be read."""
+    sweep = estate.QUIET.sweep
+    assert sweep is not None
+    unread = replace(estate.QUIET, sweep=replace(sweep, complete=False, unread=(estate.site("app"),)))
+    (problem,) = summarize(unread).problems
+    assert "1 target could not be looked at" in problem.message
+
+
+def test_critical_problems_come_first() -> None:
+    """Whatever their number."""
+    severities = [problem.severity for problem in summarize(estate.small()).problems]
+    assert severities == sorted(severities, key=lambda one: one is not Severity.CRITICAL)
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(-5, "0 s"), (59, "59 s"), (60, "1 min"), (7_199, "1 h"), (200_000, "2 d")])
+def test_ages_are_in_their_largest_unit(seconds: int, said: str) -> None:
+    """A clock that went back is no age."""
+    assert ago(timedelta(seconds=seconds)) == said
+
+
+# JSON
+
+
+@pytest.mark.parametrize("data", [estate.small(), estate.NOTHING])
+def test_json_has_the_whole_data(data: ReportData) -> None:
+    """Nothing is left out."""
+    document = json.loads(json_text(report_document(data)))
+    assert document["version"] == 1
+    assert document["summary"]["ok"] == summarize(data).ok
+    assert set(document["summary"]["states"]) == {state.value for state in LinkState}
+    assert document["data"] == to_json(data)
+
+
+# CSV
+
+
+def rows_of(text: str) -> list[list[str]]:
+    return list(csv.reader(io.StringIO(text, newline="")))
+
+
+@pytest.mark.parametrize("table", ReportTable)
+def test_every_table_has_a_row_for_each(table: ReportTable) -> None:
+    """All rows, all with every column."""
+    data = estate.small()
+    assert data.sweep is not None
+    header, *rows = rows_of(report_csv(data, table))
+    expected = {
+        ReportTable.LINKS: len(data.sweep.links),
+        ReportTable.FINDINGS: len(data.findings),
+        ReportTable.HELD: len(data.sweep.held),
+        ReportTable.LEDGER: len(data.ledger.timeline),
+    }
+    assert tuple(header) == HEADERS[table]
+    assert len(rows) == expected[table]
+    assert {len(row) for row in rows} == {len(header)}
+
+
+@pytest.mark.parametrize("table", ReportTable)
+def test_without_a_sweep_a_table_is_its_header(table: ReportTable) -> None:
+    """Never an error."""
+    assert rows_of(report_csv(estate.NOTHING, table)) == [list(HEADERS[table])]
+
+
+@given(st.text())
+def test_no_cell_is_a_formula(text: str) -> None:
+    """Whatever is in it: one cell, on one line, that nothing calculates."""
+    ((cell,), (found,)) = rows_of(csv_text(["head"], [[text]]))
+    assert cell == "head"
+    assert not found.lstrip().startswith(("=", "+", "-", "@", "＝", "＋", "－", "＠"))  # noqa: RUF001  the wide forms
+    assert found.isprintable() or "\xa0" in found
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", " =1", "\t=1", "\r=1", "=cmd|' /C calc'!A0", "＝1"])  # noqa: RUF001
+def test_what_begins_a_formula_is_led_by_an_apostrophe_or_escaped(text: str) -> None:
+    """As OWASP's page on CSV injection lists them."""
+    ((_,), (found,)) = rows_of(csv_text(["head"], [[text]]))
+    assert found.startswith(("'", "\\"))
+
+
+def test_hostile_text_stays_in_its_cell() -> None:
+    """Quotation marks, commas and line ends."""
+    data = estate.small(message='=HYPERLINK("http://x","y"),\r\n"z"')
+    for table in ReportTable:
+        for row in rows_of(report_csv(data, table)):
+            assert len(row) == len(HEADERS[table])
+
+
+# OCSF
+
+
+@cache
+def ocsf_schema(class_uid: int) -> jsonschema.Draft202012Validator:
+    schema = OcsfJsonSchemaEmbedded(get_ocsf_schema(version=OCSF_VERSION))
+    return jsonschema.Draft202012Validator(schema.get_class_schema(schema.lookup_class_name_from_uid(class_uid)))
+
+
+@pytest.mark.parametrize("life", Life)
+@pytest.mark.parametrize("severity", Severity)
+@pytest.mark.parametrize("id_", [FindingId.IMPOSTOR_SUSPECTED, FindingId.PUBLIC_ACCESS_OPEN])
+def test_events_are_what_the_schema_wants(id_: FindingId, severity: Severity, life: Life) -> None:
+    """Of both classes, at every point of a finding's life, with a target and without."""
+    for target in (estate.site("app"), None):
+        view = replace(estate.finding(id_, severity, target, "a sentence", fact="a value"), life=life)
+        event = ocsf_event(ocsf_finding(view), "1.2.3")
+        assert [error.message for error in ocsf_schema(event["class_uid"]).iter_errors(event)] == []  # type: ignore[arg-type]
+        assert event["class_uid"] == (2003 if id_ in DRIFT else 2004)
+
+
+def test_the_schema_can_refuse() -> None:
+    """So that the test above means something."""
+    (view, *_) = estate.small().findings
+    event = ocsf_event(ocsf_finding(view), "1.2.3")
+    assert list(ocsf_schema(2004).iter_errors({**event, "severity_id": 77}))
+    assert list(ocsf_schema(2004).iter_errors({**event, "made_up": 1}))
+
+
+def test_one_event_a_line_with_the_findings_own_id() -> None:
+    """The same uid at every report; whatever the facts say, a line is a line."""
+    data = estate.small(message="two\nlines\u2028and more")
+    events = [json.loads(line) for line in ocsf_lines(map(ocsf_finding, data.findings), "1.2.3").splitlines()]
+    assert [event["finding_info"]["uid"] for event in events] == [view.finding.fingerprint for view in data.findings]
+    assert events[-1]["status"] == "Resolved"
+
+
+# The page, apart from a browser
+
+
+def test_the_page_is_the_same_each_time() -> None:
+    """Nothing in it is random."""
+    assert report_html(estate.small()) == report_html(estate.small())
+
+
+def test_the_policy_lets_in_nothing_by_default() -> None:
+    """No wildcard, no unsafe word, no host."""
+    policy = content_security_policy()
+    assert policy.startswith("default-src 'none'; ")
+    assert not any(word in policy for word in ("unsafe", "*", "http"))
+
+
+@given(st.text(max_size=200))
+def test_no_text_becomes_markup(text: str) -> None:
+    """The page has the same elements whatever a message says."""
+    page = report_html(estate.small(message=text))
+    assert (page.count("<script"), page.count("<img"), page.count("<iframe")) == (1, 0, 0)
+    assert "\u202e" not in page
+
+
+def test_ids_in_sentences_are_short_but_those_in_commands() -> None:
+    """What is to be typed stays whole."""
+    id_ = "/subscriptions/1/resourceGroups/g/providers/Microsoft.Web/sites/app"
+    assert short_ids(f"{id_} is held: linkguard explain {id_}") == f"app is held: linkguard explain {id_}"
+
+
+def test_the_picture_of_many_has_the_worst() -> None:
+    """And says how many it leaves out."""
+    data = estate.large(400, 0)
+    assert data.sweep is not None
+    picture = draw(data.sweep.links)
+    assert len(picture.targets) == MOST_TARGETS
+    assert picture.targets_left_out == 200 - MOST_TARGETS
+    assert {edge.state for edge in picture.edges} >= {"held"}
+    assert all(0 <= edge.x <= picture.width and 0 <= edge.y <= picture.height for edge in picture.edges)
+
+
+def test_an_empty_picture_and_an_empty_chart_can_be_drawn() -> None:
+    """Nothing is divided by nothing."""
+    assert draw(()).edges == ()
+    assert stack((), {}).segments == ()
+    assert stack([Bar(label="now", counts={"a": 0})], {"a": "good"}).segments == ()
+
+
+@pytest.mark.parametrize("count", [1, 3, 19, 20, 999, 1_234_567])
+def test_a_charts_bars_are_as_tall_as_they_say(count: int) -> None:
+    """The tallest reaches the count on the axis, never beyond."""
+    chart = stack([Bar(label="now", counts={"a": count})], {"a": "good"})
+    (segment,) = chart.segments
+    top = max(int(tick.text.replace(",", "")) for tick in chart.up)
+    assert count <= top <= max(2 * count, 2)
+    assert segment.height == pytest.approx(count / top * (chart.base - min(tick.at for tick in chart.up)), abs=1.6)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"requests": None, "sources": 3, "reasons": "x"},
+        {"requests": {"private": True, "public": -3, "x": "y"}},
+        {"tables": []},
+        {"tables": [{"requests": {"public": 5}, "sources": [{"address": None, "class": "public", "count": 5}, 7]}]},
+    ],
+)
+def test_a_traffic_record_that_says_less_shows_less(body: dict[str, object]) -> None:
+    """Nothing in a record makes the report fail."""
+    item = replace(estate.small().traffic[0], body={"verdict": "inconclusive", **body})  # type: ignore[dict-item]  # a test's own
+    data = replace(estate.small(), traffic=(item,))
+    assert "inconclusive" in report_html(data)
+
+
+def test_top_sources_are_public_ones_most_frequent_first() -> None:
+    """Private addresses are no news."""
+    sources = [{"address": f"203.0.113.{n}", "class": "public", "count": n} for n in range(20)]
+    sources.append({"address": "10.0.0.4", "class": "private", "count": 99})
+    item = estate.traffic(estate.site("app"), 1, "public-seen", 5, 5, sources=sources)
+    (card,) = traffic_cards([item], partial(moment, now=estate.NOW))
+    assert [row.count for row in card.sources] == list(range(19, 9, -1))
+
+
+# Over HTTP
+
+
+def principal(value: object) -> dict[str, str]:
+    return {"X-MS-CLIENT-PRINCIPAL": base64.b64encode(json.dumps(value).encode()).decode()}
+
+
+SIGNED_IN = principal({"auth_typ": "aad", "claims": [{"typ": "oid", "val": "1"}]})
+
+
+def test_the_key_alone_does_unless_a_principal_is_demanded() -> None:
+    """The host has checked the key."""
+    assert web.refuse({}, require_principal=False, platform_authenticates=False) is None
+
+
+def test_who_is_signed_in_by_the_platform_may_have_it() -> None:
+    """Whatever the case of the header's name."""
+    assert web.refuse(SIGNED_IN, require_principal=True, platform_authenticates=True) is None
+    lower = {name.lower(): value for name, value in SIGNED_IN.items()}
+    assert web.refuse(lower, require_principal=True, platform_authenticates=True) is None
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"X-MS-CLIENT-PRINCIPAL": ""},
+        {"X-MS-CLIENT-PRINCIPAL": "x"},
+        {"X-MS-CLIENT-PRINCIPAL": "A" * 100_000},
+        {"X-MS-CLIENT-PRINCIPAL-ID": "1"},
+        principal([]),
+        principal({}),
+        principal({"claims": []}),
+        principal("claims"),
+    ],
+)
+def test_who_is_not_signed_in_is_refused(headers: dict[str, str]) -> None:
+    """401, and no word of the report."""
+    refused = web.refuse(headers, require_principal=True, platform_authenticates=True)
+    assert refused is not None
+    assert refused.status == 401
+
+
+def test_without_the_platforms_authentication_the_header_proves_nothing() -> None:
+    """Anybody can send it: 403."""
+    refused = web.refuse(SIGNED_IN, require_principal=True, platform_authenticates=False)
+    assert refused is not None
+    assert refused.status == 403
+
+
+def test_the_answer_carries_the_policy() -> None:
+    """As a header, with what a meta element cannot say."""
+    answered = web.answer(estate.small(), "")
+    assert answered.status == 200
+    assert answered.headers["Content-Security-Policy"] == content_security_policy()
+    assert "frame-ancestors 'none'" in content_security_policy()
+    assert answered.headers["Cache-Control"] == "no-store"
+    assert answered.headers["X-Content-Type-Options"] == "nosniff"
+    assert answered.body == report_html(estate.small())
+
+
+def test_json_is_to_be_had_and_nothing_else() -> None:
+    """Another format is a bad request."""
+    answered = web.answer(estate.small(), "json")
+    assert json.loads(answered.body)["data"] == to_json(estate.small())
+    assert web.answer(estate.small(), "<script>").status == 400
+    assert "script" not in web.answer(estate.small(), "<script>").body
