@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Final
 
 import aiohttp
 
-from shared.bootstrap import open_application
+from shared.bootstrap import open_application, read_report
 from shared.core.arm_id import ArmId
 from shared.core.ledger import verify_chain
 from shared.local_azure import LOCAL_TOKEN, SUBSCRIPTION, Knobs, LocalAzure
+from shared.report.html import report_html
 from shared.services.wait import sweep_until_done
 
 if TYPE_CHECKING:
@@ -162,7 +163,17 @@ async def _guard(azure: LocalAzure, scene: Scene, folder: Path, say: Callable[[s
             say(f"   {finding.severity.value}: {finding.id.value}: {_short(finding.message)}")
         say("5. The ledger")
         whole = await _verify(application.engine.ledger, say)
+    say("6. linkguard report")
+    say(f"   {await asyncio.to_thread(_write, report_html(await read_report(settings)))}")
     return 0 if whole and _as_it_must_be(azure, result, scene, say) else 1
+
+
+def _write(page: str) -> str:
+    """Where the report stays when the demo is over."""
+    descriptor, path = tempfile.mkstemp(prefix="linkguard-report-", suffix=".html")
+    with open(descriptor, "w", encoding="utf-8") as file:  # noqa: PTH123  a descriptor is no path
+        file.write(page)
+    return path
 
 
 def _short(message: str) -> str:

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_the_demo_needs_nothing_and_leaves_nothing(tmp_path: Path) -> None:
-    """No setting, no network but loopback, no file; ends as it must."""
+def test_the_demo_needs_nothing_and_leaves_its_report_alone(tmp_path: Path) -> None:
+    """No setting, no network but loopback, no file but the report, whose path it says; ends as it must."""
     done = subprocess.run(
         command("demo"),
         cwd=tmp_path,
@@ -24,4 +24,9 @@ def test_the_demo_needs_nothing_and_leaves_nothing(tmp_path: Path) -> None:
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert "confirmed" in done.stdout
-    assert list(tmp_path.iterdir()) == []
+    (report,) = tmp_path.iterdir()
+    assert str(report) in done.stdout
+    page = report.read_text(encoding="utf-8")
+    assert page.startswith("<!doctype html>")
+    assert "Something is wrong" in page
+    assert "web-pe" in page

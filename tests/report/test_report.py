@@ -9,6 +9,7 @@ import json
 from dataclasses import replace
 from datetime import timedelta
 from functools import cache, partial
+from typing import TYPE_CHECKING
 
 import jsonschema
 import pytest
@@ -18,7 +19,6 @@ from ocsf_json_schema import OcsfJsonSchemaEmbedded, get_ocsf_schema  # type: ig
 
 from shared.core.finding import DRIFT, FindingId, Severity
 from shared.core.finding_life import Life
-from shared.core.report_data import ReportData
 from shared.core.wire import to_json
 from shared.report import web
 from shared.report.csv_text import csv_text
@@ -33,6 +33,9 @@ from shared.report.ocsf import OCSF_VERSION, ocsf_event, ocsf_finding, ocsf_line
 from shared.report.report_csv import HEADERS, ReportTable, report_csv
 from shared.report.report_document import AUDIT_STALE_AFTER, SWEEP_STALE_AFTER, ago, report_document, summarize
 from tests.report import estate
+
+if TYPE_CHECKING:
+    from shared.core.report_data import ReportData
 
 # The state of a link
 
