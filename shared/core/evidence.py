@@ -323,7 +323,9 @@ class Correlation:
 
     def _about(self, connection: Connection | None, links: _Links) -> Evidence:
         observation, history, link = self.observation, self.history, links.nearest
-        rivals, unconfirmed = self.rivals(connection, link) if link and (links.fits or connection is None) else ((), ())
+        # A link that is only the nearest is there to be compared with: what became of it says nothing about a stranger.
+        its_own = link if links.fits or connection is None else None
+        rivals, unconfirmed = self.rivals(connection, its_own) if its_own else ((), ())
         own = self._own_approval(connection)
         return Evidence(
             target=observation.target,
@@ -332,10 +334,10 @@ class Correlation:
             link_fits=links.fits,
             rival_links=links.rivals,
             rival_connections=rivals,
-            unconfirmed=tuple(sorted({*unconfirmed, *self._approvals_of(link)} - {own})),
+            unconfirmed=tuple(sorted({*unconfirmed, *self._approvals_of(its_own)} - {own})),
             own_approval=own,
-            quarantined_by=history.quarantined_by(link),
-            rejected_by=history.rejected_by(link, connection.id if connection else None),
+            quarantined_by=history.quarantined_by(its_own),
+            rejected_by=history.rejected_by(its_own, connection.id if connection else None),
             signature=self._signature(link),
             first_seen=self._first_seen(connection),
             link_absent_at=self.memory.absent_at(Incarnation.of(link)) if link else None,

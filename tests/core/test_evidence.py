@@ -370,6 +370,17 @@ def test_quarantine_and_rejections_are_part_of_the_evidence() -> None:
         assert (evidence.quarantined_by, evidence.rejected_by) == expected
 
 
+def test_what_became_of_the_nearest_link_says_nothing_about_a_stranger() -> None:
+    """It is shown to be compared with: the stranger's hold is the same whatever happens to the link."""
+    history = a_history(
+        an_approval(THEIRS, a_link()), quarantines={Incarnation.of(a_link()): "d1"}, rejections={(SERVICE, "FUNC-PE"): "r1"}
+    )
+    stranger = a_connection("stranger")
+    before = Watcher().evidence([a_link()], [stranger])
+    after = Watcher(history=history).evidence([a_link()], [stranger])
+    assert (after.link, after.digest()) == (before.link, before.digest())
+
+
 # Signatures
 
 
