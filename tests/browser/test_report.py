@@ -194,6 +194,10 @@ def test_searching_needs_every_word(show: Show) -> None:
     shown = show(estate.small())
     shown.page.locator("#links [data-search]").fill("BILLING connected")
     assert shown.rows("links") == 1
+    shown.page.locator("#links [data-search]").fill(
+        "web-pe-7c31d2aa 0000000000a1/resourceGroups/chat-prod/providers/microsoft.web/sites/chat-web"
+    )
+    assert shown.rows("links") == 1
     shown.page.locator("#links [data-search]").fill("billing nonsense")
     assert shown.rows("links") == 0
     assert shown.status("links") == "Nothing matches (9 in all)"

@@ -71,7 +71,8 @@ class LinkRow:
     """The anchor of its evidence, "" where it is settled."""
     since: Moment | None
     traffic: str
-    connection_id: str
+    connection: str
+    """Its name, which search finds; the rest of its id is the target's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -292,6 +293,7 @@ class _Maker:
 
     def _link(self, view: LinkView) -> LinkRow:
         state = state_of(view)
+        about = view.connection or view.link
         sides = (("link", view.link_status), ("connection", view.connection_state))
         return LinkRow(
             anchor=link_anchor(view),
@@ -311,7 +313,7 @@ class _Maker:
             held=self._held.get(view.decision_id, ""),
             since=self._moment_or_none(view.since),
             traffic=visible(self._verdicts.get(view.target, "")),
-            connection_id=visible(str(view.connection or view.link or "")),
+            connection=visible(about.name) if about else "",
         )
 
     def _card(self, held: HeldView) -> HeldCard:

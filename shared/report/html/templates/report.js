@@ -39,7 +39,8 @@ class View {
   text(item) {
     let text = this.texts.get(item);
     if (text === undefined) {
-      text = `${item.textContent} ${item.dataset.find ?? ""}`.toLowerCase();
+      const titles = [...item.querySelectorAll("[title]")].map((one) => one.title);
+      text = [item.textContent, item.dataset.find ?? "", ...titles].join(" ").toLowerCase();
       this.texts.set(item, text);
     }
     return text;
