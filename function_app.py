@@ -94,3 +94,11 @@ async def export_ledger(timer: func.TimerRequest) -> None:  # noqa: ARG001  the 
     from shared import bootstrap  # noqa: PLC0415  heavy: not before it is needed
 
     await bootstrap.export_ledger(os.environ)
+
+
+@app.timer_trigger(arg_name="timer", schedule="%LINKGUARD_ALERTS_SCHEDULE%", use_monitor=True, run_on_startup=False)
+async def deliver_alerts(timer: func.TimerRequest) -> None:  # noqa: ARG001  the binding's name must be a parameter
+    """Tell every sink what changed and what it has not been told yet."""
+    from shared import bootstrap  # noqa: PLC0415  heavy: not before it is needed
+
+    await bootstrap.deliver_alerts(os.environ)

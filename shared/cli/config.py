@@ -42,7 +42,7 @@ def _settings(environ: Mapping[str, str], wrong: Collection[str]) -> Iterator[Se
     """Each as it counts. A wrong one is not repeated: it may be a secret in the wrong place."""
     for setting in SETTINGS:
         text = setting.text(environ)
-        value = "not shown, since it is wrong" if setting.name in wrong else text
+        value = "not shown, since it is wrong" if setting.name in wrong else setting.shown(text)
         yield SettingItem(name=setting.name, value=value, is_default=text == setting.default)
 
 

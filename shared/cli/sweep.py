@@ -28,6 +28,10 @@ DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Record nothing an
 WaitOption = Annotated[bool, typer.Option("--wait", help="Go on until nothing is left to wait for, or the timeout.")]
 TimeoutOption = Annotated[str, typer.Option("--timeout", metavar="DURATION", help="How long --wait goes on: 30s, 5m, 2h.")]
 
+AllSitesOption = Annotated[
+    bool, typer.Option("--all-sites", help="Also report pending connections of sites that are not watched.")
+]
+
 _DEFAULT_TIMEOUT = "5m"
 _LONGEST = timedelta(days=1)
 
@@ -38,6 +42,7 @@ async def run(
     dry_run: DryRunOption = False,
     wait: WaitOption = False,
     timeout: TimeoutOption = _DEFAULT_TIMEOUT,  # noqa: ASYNC109  what the person asks for, not one await's
+    all_sites: AllSitesOption = False,
 ) -> Answer:
     """Look at every watched target, and approve what is proven.
 
@@ -48,14 +53,17 @@ async def run(
     from shared.services.wait import sweep_until_done  # noqa: PLC0415  the same
 
     limit = _read_timeout(timeout, wait=wait)
+    everywhere = all_sites or None
     async with open_application(common.environ, dry_run=dry_run) as application:
         settings = application.settings
         LOGGER.info("mode %s, %s, %d subscriptions", settings.mode, settings.arm_endpoint.url, len(settings.subscriptions))
         with _progress() as progress:
             if wait:
-                result = await sweep_until_done(application.engine, timeout=limit, progress=progress, dry_run=dry_run)
+                result = await sweep_until_done(
+                    application.engine, timeout=limit, progress=progress, dry_run=dry_run, all_sites=everywhere
+                )
             else:
-                result = await application.sweep(progress)
+                result = await application.sweep(progress, all_sites=everywhere)
         calls = application.engine.azure.calls
         LOGGER.info("%d reads, %d writes, %d throttled", calls.reads, calls.writes, calls.throttled)
         document = sweep_document(result, settings.mode)

@@ -16,6 +16,7 @@ from shared.core.message import LookMessage, PartMessage, encode
 from shared.core.model import Target
 from shared.services import follow_up
 from shared.services.allowlist import load_allowlist
+from shared.services.conclude import finish
 from shared.services.notebook import Kept, fetch, keep
 from shared.services.poison import finding_of, forget_poisoned, poisoned
 from shared.services.sweep import LastSweep, Plan, Silent, conclude, keep_last, plan, visit
@@ -90,11 +91,11 @@ async def _begin(work: Work, before: Kept[Round]) -> SweepResult:
         with counting(engine, work.telemetry) as calls:
             planned = await plan(engine)
             visited = await visit(engine, planned, planned.targets, Silent(), _time_over(work))
-        result = conclude(engine, planned, visited)
+            stuck = tuple([finding_of(row) for row in await poisoned(engine.state)])
+            result = conclude(engine, planned, visited)
+            result = await finish(engine, planned, replace(result, findings=(*result.findings, *stuck)))
         await _follow_up(work, visited, id_)
         left = visited.left if planned.snapshot is not None else ()
-        stuck = tuple([finding_of(row) for row in await poisoned(engine.state)])
-        result = replace(result, findings=(*result.findings, *stuck))
         _tell(work, result, calls, id_, len(left))
         if left:
             complete = not planned.failures and not visited.failed
@@ -175,7 +176,9 @@ async def go_on(work: Work, message: PartMessage) -> None:
         with counting(engine, work.telemetry) as calls:
             planned = await _plan_of(work, kept.value.targets)
             visited = await visit(engine, planned, planned.targets, Silent(), _time_over(work))
-        result = conclude(engine, planned, visited)
+            # Of the round, so that a report has all its parts; complete is only the round as a whole.
+            looked = replace(conclude(engine, planned, visited), started=current.value.started or planned.started)
+            result = await finish(engine, planned, replace(looked, complete=False), is_last=False)
         await _follow_up(work, visited, message.sweep)
         _tell(work, result, calls, message.sweep, len(visited.left))
         part = Part(targets=visited.left, unread=kept.value.unread + len(visited.failed), touched=engine.clock.now())

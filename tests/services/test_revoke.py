@@ -1,0 +1,154 @@
+"""Revoking: only behind every brake, and then exactly once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from shared.core.errors import AzureRefusedError
+from shared.core.finding import FindingId
+from shared.core.history import Action, HumanDecision
+from shared.core.ledger import RecordKind
+from shared.core.model import ConnectionStatus
+from shared.core.verdict import Mode
+from shared.services.human import decide_by_hand
+from shared.services.replay import replay
+from shared.services.sweep import sweep
+from tests.engines import Estate, Worker, a_rule
+
+HOUR = 3601
+
+
+async def estate_of(count: int, **rule: Any) -> tuple[Estate, Worker]:  # noqa: ANN401  any key of a rule
+    """So many sites, each with one link approved by us under a rule that asks for revoking."""
+    estate = Estate()
+    targets = [estate.target, *(estate.azure.add_site(f"site-{n}") for n in range(1, count))]
+    keys = {"on_removal": "revoke"} | rule
+    estate.allow(*(a_rule(estate.service, target, f"rule-{n}", **keys) for n, target in enumerate(targets)))
+    for n, target in enumerate(targets):
+        estate.azure.add_pair(estate.service, target, f"link-{n}")
+    worker = estate.worker()
+    for _ in range(3):
+        estate.clock.advance(31)
+        await sweep(worker.engine)
+    assert len(estate.azure.approved()) == count
+    return estate, worker
+
+
+async def swept(worker: Worker, after: float) -> list[str]:
+    worker.estate.clock.advance(after)
+    result = await sweep(worker.engine)
+    await worker.estate.check()
+    return [finding.id.value for finding in result.all_findings]
+
+
+async def test_a_removed_rule_is_revoked_after_two_sweeps_an_hour_apart() -> None:
+    """Not at the first, not before the hour; announced, carried out once, and replayable from its record."""
+    estate, worker = await estate_of(1)
+    estate.allow()
+    assert "revoke_due" in await swept(worker, 60)
+    assert "revoke_due" in await swept(worker, 3000)
+    assert len(estate.azure.approved()) == 1
+    await swept(worker, 700)
+    assert estate.azure.approved() == set()
+    for _ in range(5):
+        assert "revoke_due" not in await swept(worker, 600)
+    assert [write.status for write in estate.azure.writes] == ["Approved", "Rejected"]
+    records = [one async for one in estate.ledger.records(estate.target.id.key, kinds=(RecordKind.INTENT,))]
+    replayed = replay(records[-1])
+    assert replayed is not None
+    assert (replayed.recorded, replayed.same) == ("Revoke", True)
+    history = await estate.history()
+    assert history.quarantines == {}
+    assert not history.open_intents()
+
+
+async def test_only_where_the_rule_asked_for_it() -> None:
+    """``on_removal: report`` reports."""
+    estate, worker = await estate_of(1, on_removal="report")
+    estate.allow()
+    for _ in range(4):
+        assert "approved_not_allowed" in await swept(worker, HOUR)
+    assert len(estate.azure.approved()) == 1
+
+
+async def test_expiry_never_revokes() -> None:
+    """The rule is there, and its last day is over."""
+    estate, worker = await estate_of(1, expires="2027-01-04")
+    for _ in range(30):
+        await swept(worker, HOUR)
+    assert len(estate.azure.approved()) == 1
+
+
+async def test_another_version_of_the_allowlist_begins_the_hour_anew() -> None:
+    """Two sweeps under the same digest."""
+    estate, worker = await estate_of(1)
+    for number in range(6):
+        estate.allow(a_rule(estate.service, estate.azure.add_site(f"other-{number}"), f"another-{number}"))
+        await swept(worker, 3000)
+    assert len(estate.azure.approved()) == 1
+
+
+async def test_a_change_that_would_revoke_more_than_three_revokes_none() -> None:
+    """And an alarm says so; three are revoked."""
+    estate, worker = await estate_of(4)
+    estate.allow()
+    for _ in range(4):
+        assert "revoke_withheld" in await swept(worker, HOUR)
+    assert len(estate.azure.approved()) == 4
+    few, other = await estate_of(3)
+    few.allow()
+    await swept(other, HOUR)
+    await swept(other, HOUR)
+    assert few.azure.approved() == set()
+
+
+async def test_at_most_three_an_hour() -> None:
+    """Whatever the number of changes."""
+    estate, worker = await estate_of(6)
+    targets = sorted(estate.azure.sites, key=lambda target: target.id)
+    rules = [a_rule(estate.service, target, f"keep-{n}") for n, target in enumerate(targets)]
+    estate.allow(*rules[3:])
+    await swept(worker, HOUR)
+    await swept(worker, HOUR)
+    assert len(estate.azure.approved()) == 3
+    assert sum(write.status == "Rejected" for write in estate.azure.writes) == 3
+
+
+async def test_observe_mode_pause_and_an_incomplete_sweep_write_nothing() -> None:
+    """Each alone is enough."""
+    estate, _ = await estate_of(1)
+    estate.allow()
+    observer = estate.worker(mode=Mode.OBSERVE)
+    for _ in range(4):
+        assert "revoke_due" in await swept(observer, HOUR)
+    estate.allow(paused=True)
+    enforcer = estate.worker()
+    for _ in range(4):
+        await swept(enforcer, HOUR)
+    assert len(estate.azure.approved()) == 1
+
+
+async def test_a_persons_decision_stands() -> None:
+    """What a person took over is not revoked."""
+    estate, worker = await estate_of(1)
+    (connection,) = estate.azure.approved()
+    await decide_by_hand(worker.engine, connection, HumanDecision.ADOPT, reason="ours", ticket="", by="someone")
+    estate.allow()
+    for _ in range(4):
+        await swept(worker, HOUR)
+    assert estate.azure.connections[connection].status is ConnectionStatus.APPROVED
+
+
+async def test_refused_it_is_deleted_and_refused_that_too_a_person_has_to() -> None:
+    """Reject, then delete, then a finding with the command."""
+    estate, worker = await estate_of(1)
+    estate.allow()
+    await swept(worker, HOUR)
+    refusal = AzureRefusedError("no", status=400, code="BadRequest")
+    estate.azure.fail("set_connection", refusal)
+    estate.azure.fail("delete_connection", refusal)
+    await swept(worker, HOUR)
+    await swept(worker, HOUR)
+    assert FindingId.REVOKE_REFUSED.value in await swept(worker, HOUR)
+    intents = (await estate.history()).intents.values()
+    assert [one.action for one in intents if one.revokes] == [Action.REJECT, Action.DELETE]
