@@ -199,6 +199,7 @@ module app 'modules/app.bicep' = {
       AzureWebJobsStorage__credential: 'managedidentity'
       AzureWebJobsStorage__queueServiceUri: hostStorage.outputs.queueEndpoint
       AzureWebJobsStorage__tableServiceUri: hostStorage.outputs.tableEndpoint
+      LINKGUARD_ALERTS_EVENT_GRID: alertTopic.outputs.endpoint
       LINKGUARD_ALLOWLIST: '${recordsStorage.outputs.blobEndpoint}${allowlistContainerName}/allowlist.yaml'
       LINKGUARD_ANCHORS: '${recordsStorage.outputs.blobEndpoint}${anchorContainerName}'
       LINKGUARD_ARM_ENDPOINT: clouds[environment().name]

@@ -48,10 +48,12 @@ if TYPE_CHECKING:
     from shared.adapters.sqlite_store import SqliteStore
     from shared.adapters.tables_store import TablesStore
     from shared.config import VerifyKey
+    from shared.core.allowlist import Allowlist
     from shared.core.report_data import ReportData
     from shared.ports import AllowlistSource, Clock, Ledger, WorkQueue
     from shared.report.web import WebAnswer
     from shared.services.alerting import Delivered, Outside
+    from shared.services.allowlist_diff import AllowlistDiff
     from shared.services.anchor import AnchorStore
     from shared.services.results import SweepResult
     from shared.services.sweep import Progress
@@ -257,6 +259,20 @@ async def open_anchors(environ: Mapping[str, str], place: str) -> AsyncIterator[
         BlobAnchors.with_identity(place, credential) as anchors,
     ):
         yield anchors
+
+
+async def compare_allowlists(environ: Mapping[str, str], old: Allowlist, new: Allowlist) -> AllowlistDiff:
+    """What changes between two allowlists, on the stores alone: needs ``LINKGUARD_LEDGER`` and no other setting.
+
+    Raises:
+        ConfigError: where the setting is wrong, or there is no such ledger.
+        StoreError: where it cannot be read.
+
+    """
+    from shared.services.allowlist_diff import diff  # noqa: PLC0415  only for its command
+
+    async with _open_store(environ) as store:
+        return await diff(old, new, store, store, make_clock().now())
 
 
 async def export_ledger(environ: Mapping[str, str]) -> None:

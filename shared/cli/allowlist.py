@@ -1,4 +1,4 @@
-"""``linkguard allowlist check``."""
+"""``linkguard allowlist``: checking one, and comparing two."""
 
 from __future__ import annotations
 
@@ -13,9 +13,17 @@ from shared.core.allowlist import Effect
 from shared.core.allowlist_document import parse_allowlist
 from shared.core.decide import STRENGTHEN
 from shared.core.errors import AllowlistError
-from shared.report.checks_text import allowlist_text
-from shared.report.documents import AllowlistDocument, RuleRemark
+from shared.report.checks_text import allowlist_text, diff_text
+from shared.report.documents import (
+    AllowlistDiffDocument,
+    AllowlistDocument,
+    DecisionChangeItem,
+    LinkChangeItem,
+    RuleChangeItem,
+    RuleRemark,
+)
 from shared.report.exit_codes import ExitCode
+from shared.services.allowlist_diff import diff_rules
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,6 +32,12 @@ if TYPE_CHECKING:
     from shared.core.allowlist import Allowlist
 
 FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="The allowlist's file.")]
+
+OldArgument = Annotated[Path, typer.Argument(metavar="OLD", help="The allowlist that is in force.")]
+NewArgument = Annotated[Path, typer.Argument(metavar="NEW", help="The one that would take its place.")]
+RulesOnlyOption = Annotated[
+    bool, typer.Option("--rules-only", help="Compare the rules, and read neither the last sweep nor the ledger.")
+]
 
 
 async def check(common: Common, *, file: FileArgument) -> Answer:
@@ -49,6 +63,36 @@ async def check(common: Common, *, file: FileArgument) -> Answer:
         remarks=tuple(_remarks(allowlist, make_clock().now())),
     )
     return Answer(valid, partial(allowlist_text, valid))
+
+
+async def diff(common: Common, *, old: OldArgument, new: NewArgument, rules_only: RulesOnlyOption = False) -> Answer:
+    """Show what another allowlist would newly allow or allow no longer.
+
+    For each link that the last sweep saw, and each last decision of the ledger. Exit code 1 where anything changes.
+    """
+    from shared.bootstrap import allowlist_file, compare_allowlists  # noqa: PLC0415  not needed to show help
+
+    before, after = [parse_allowlist(one.text, one.source) for one in [await allowlist_file(path).read() for path in (old, new)]]
+    found = None if rules_only else await compare_allowlists(common.environ, before, after)
+    rules = diff_rules(before, after)
+    same = found.is_empty if found else not rules
+    document = AllowlistDiffDocument(
+        old=str(old),
+        new=str(new),
+        same=same,
+        rules=tuple(RuleChangeItem(rule=one.rule, change=one.change, line=one.line) for one in rules),
+        links=tuple(
+            LinkChangeItem(link=one.link, target=one.target, before=one.before, after=one.after)
+            for one in (found.links if found else ())
+        ),
+        decisions=tuple(
+            DecisionChangeItem(record=one.record, about=one.about, before=one.before, after=one.after)
+            for one in (found.decisions if found else ())
+        ),
+        links_seen=found.links_seen if found else None,
+        decisions_seen=found.decisions_seen if found else None,
+    )
+    return Answer(document, partial(diff_text, document), ExitCode.OK if same else ExitCode.ATTENTION)
 
 
 def _remarks(allowlist: Allowlist, now: datetime) -> Iterator[RuleRemark]:
