@@ -1,5 +1,5 @@
 // Switches on what the traffic audit reads of one upstream: its App Service HTTP logs, into the workspace of your choice. Deploy it into
-// the site's resource group: docs/upstream-logging.md. Function apps on Flex Consumption have no HTTP logs; they have the middleware.
+// the site's resource group: docs/upstream-logging.md. Function apps on Flex Consumption have no HTTP logs.
 
 @description('The web app or function app.')
 param siteName string
