@@ -1,0 +1,260 @@
+"""The outbox: every change at least once and in order, whatever dies, hangs or refuses."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from shared.core.errors import SinkError, SinkRefusedError
+from shared.core.finding import Finding, FindingId, Severity
+from shared.core.finding_life import Alert, Change, Look
+from shared.core.ledger import RecordKind
+from shared.services.alerting import Outside, dead_letters, deliver, retry_dead_letters, try_sinks, waiting_alerts
+from shared.services.track import track
+from tests.engines import Interposed
+from tests.fakes import FakeClock, MemoryLedger, MemoryStateStore
+
+TARGET = "/subscriptions/00000000-0000-0000-0000-0000000000a1/resourceGroups/g/providers/Microsoft.Web/sites/s"
+
+
+class Sink:
+    """Takes alerts, or does what ``failing`` says first."""
+
+    def __init__(self, name: str = "sink") -> None:
+        self.name = name
+        self.taken: list[Alert] = []
+        self.failing: list[Exception | None] = []
+        self.down: Exception | None = None
+        self.hangs = False
+
+    async def send(self, alert: Alert) -> None:
+        if self.hangs:
+            await asyncio.Event().wait()
+        error = self.failing.pop(0) if self.failing else self.down
+        if error is not None:
+            raise error
+        self.taken.append(alert)
+
+    def story(self) -> dict[str, list[str]]:
+        """By finding, the changes taken, repetitions left out."""
+        told: dict[str, list[str]] = {}
+        seen: set[str] = set()
+        for alert in self.taken:
+            if alert.id not in seen:
+                told.setdefault(alert.finding.about, []).append(alert.change.value)
+            seen.add(alert.id)
+        return told
+
+
+def finding(about: str, severity: Severity = Severity.WARNING, id_: FindingId = FindingId.WRITE_REFUSED) -> Finding:
+    return Finding(id=id_, severity=severity, target=TARGET, about=about, message="something", facts={"who": "a\nstranger"})
+
+
+class Desk:
+    """A clock, the stores, and the sinks."""
+
+    def __init__(self, *sinks: Sink) -> None:
+        self.clock = FakeClock()
+        self.ledger = MemoryLedger()
+        self.state = MemoryStateStore()
+        self.sinks = sinks or (Sink(),)
+        self.outside = Outside(
+            state=self.state,
+            ledger=self.ledger,
+            clock=self.clock,
+            sinks=self.sinks,
+            send_seconds=0.05,
+            reminder=timedelta(hours=24),
+        )
+
+    async def see(self, *found: Finding, after: float = 60) -> None:
+        self.clock.advance(after)
+        look = Look(source="test", at=self.clock.now(), found=found, reminder=timedelta(hours=24))
+        await track(self.ledger, self.state, look)
+
+    async def deliver(self, after: float = 60) -> None:
+        self.clock.advance(after)
+        await deliver(self.outside)
+
+
+async def test_only_changes_are_told_and_in_order() -> None:
+    """New, worse, resolved; a repetition is silent."""
+    desk = Desk()
+    (sink,) = desk.sinks
+    for severity in (Severity.WARNING, Severity.WARNING, Severity.CRITICAL, Severity.CRITICAL):
+        await desk.see(finding("a", severity))
+        await desk.deliver()
+    await desk.see()
+    await desk.see()
+    await desk.deliver()
+    assert sink.story() == {"a": ["new", "worse", "resolved"]}
+    assert [alert.sequence for alert in sink.taken] == [1, 2, 3]
+    await desk.see(finding("a"))
+    await desk.deliver()
+    assert sink.taken[-1].sequence == 4
+
+
+async def test_an_open_critical_finding_is_told_again() -> None:
+    """Once a reminder's interval; a warning is not."""
+    desk = Desk()
+    for _ in range(5):
+        await desk.see(finding("a", Severity.CRITICAL), finding("b"), after=13 * 3600)
+    await desk.deliver()
+    assert desk.sinks[0].story() == {"a": ["new", "reminder", "reminder"], "b": ["new"]}
+
+
+async def test_a_flood_on_one_target_is_one_alert() -> None:
+    """Its members are not told; those that outlast it are, and it is told when it ends."""
+    desk = Desk()
+    (sink,) = desk.sinks
+    many = [finding(f"c{number}", id_=FindingId.CONNECTION_HELD) for number in range(100)]
+    await desk.see(*many)
+    await desk.see(*many, finding("one more", id_=FindingId.CONNECTION_HELD))
+    await desk.deliver()
+    assert [(alert.finding.id.value, alert.change.value) for alert in sink.taken] == [("findings_flood", "new")]
+    await desk.see(*many, finding("worst", Severity.CRITICAL, FindingId.IMPOSTOR_SUSPECTED))
+    await desk.see(many[0])
+    await desk.deliver()
+    told = [(alert.finding.id.value, alert.change.value) for alert in sink.taken[1:]]
+    assert sorted(told) == [("connection_held", "new"), ("findings_flood", "resolved"), ("findings_flood", "worse")]
+
+
+async def test_a_sink_that_is_down_for_an_hour_delays_and_loses_nothing() -> None:
+    """The other sink does not wait."""
+    broken, good = Sink("broken"), Sink("good")
+    desk = Desk(broken, good)
+    broken.down = SinkError("no answer")
+    for number in range(12):
+        await desk.see(*(finding(f"f{n}") for n in range(number % 4)), after=240)
+        await desk.deliver(after=60)
+    assert broken.taken == []
+    expected = good.story()
+    broken.down = None
+    for _ in range(4):
+        await desk.deliver(after=900)
+    assert broken.story() == expected
+    assert await waiting_alerts(desk.state) == ()
+
+
+@pytest.mark.parametrize("error", [SinkError("answered 429", retry_after=300), SinkError("answered 500"), RuntimeError("a bug")])
+async def test_a_failure_is_tried_again(error: Exception) -> None:
+    """429 not before it asked; nothing from the failure but our own words is kept."""
+    desk = Desk()
+    desk.sinks[0].failing = [error]
+    await desk.see(finding("a"))
+    await desk.deliver()
+    assert desk.sinks[0].taken == []
+    await desk.deliver(after=31)
+    assert bool(desk.sinks[0].taken) is not (isinstance(error, SinkError) and bool(error.retry_after))
+    await desk.deliver(after=300)
+    assert desk.sinks[0].story() == {"a": ["new"]}
+
+
+async def test_a_sink_that_hangs_is_left() -> None:
+    """And served once it answers."""
+    hanging, good = Sink("hanging"), Sink("good")
+    desk = Desk(hanging, good)
+    hanging.hangs = True
+    await desk.see(*(finding(f"f{n}") for n in range(50)))
+    await desk.deliver()
+    assert len(good.taken) == 50
+    hanging.hangs = False
+    await desk.deliver(after=1000)
+    assert len(hanging.taken) == 50
+
+
+async def test_what_is_refused_goes_to_the_dead_letter_and_can_be_sent_again() -> None:
+    """After three refusals; the other sink hears of it as a finding."""
+    strict, good = Sink("strict"), Sink("good")
+    desk = Desk(strict, good)
+    strict.failing = [SinkRefusedError("answered 400")] * 3
+    await desk.see(finding("a"))
+    for _ in range(3):
+        await desk.deliver(after=1000)
+    (letter,) = await dead_letters(desk.state)
+    assert (letter.sink, letter.alert.finding.about) == ("strict", "a")
+    await desk.deliver()
+    assert good.taken[-1].finding.id is FindingId.ALERT_UNDELIVERED
+    assert await retry_dead_letters(desk.outside) == 1
+    await desk.deliver()
+    assert "a" in strict.story()
+    assert await dead_letters(desk.state) == ()
+    assert good.story()["a"] == ["new"]
+
+
+async def test_a_delivery_is_recorded_once() -> None:
+    """An alert's record follows its last delivery."""
+    desk = Desk(Sink("one"), Sink("two"))
+    await desk.see(finding("a"))
+    await desk.deliver()
+    bodies = [
+        record.entry.body
+        for chain in await desk.ledger.chains()
+        async for record in desk.ledger.records(chain, kinds=(RecordKind.ALERT,))
+    ]
+    assert [body["sinks"] for body in bodies] == [{"one": "delivered", "two": "delivered"}]
+
+
+async def test_a_test_reaches_every_sink_and_leaves_nothing() -> None:
+    """What failed is said by the sink's name."""
+    good, bad = Sink("good"), Sink("bad")
+    bad.down = SinkError("example.org answered 404")
+    desk = Desk(good, bad)
+    assert await try_sinks(desk.outside) == {"good": "", "bad": "example.org answered 404"}
+    assert [alert.change for alert in good.taken] == [Change.TEST]
+    assert await waiting_alerts(desk.state) == ()
+
+
+class Dead(BaseException):
+    """The process is gone."""
+
+
+async def test_killed_between_any_two_steps_every_change_is_delivered_in_order() -> None:
+    """Before and after every call of a store and of a sink, looks and deliveries alike, one after another."""
+    step = 0
+    while await _killed_at(step):
+        step += 1
+    assert step > 40
+
+
+async def _killed_at(step: int) -> bool:
+    """Play the story, killed once at its ``step``th turn; returns whether it went so far."""
+    desk = Desk()
+    turns, killed = 0, False
+
+    async def turn(_call: str, _when: str) -> None:
+        nonlocal turns, killed
+        turns += 1
+        if turns == step + 1 and not killed:
+            killed = True
+            raise Dead
+
+    sink = desk.sinks[0]
+    outside = replace(
+        desk.outside,
+        state=Interposed(desk.state, "state", turn),  # type: ignore[arg-type]  # stands in for it
+        ledger=Interposed(desk.ledger, "ledger", turn),  # type: ignore[arg-type]  # stands in for it
+        sinks=(Interposed(sink, "sink", turn),),  # type: ignore[arg-type]  # stands in for it
+    )
+    drift = FindingId.RULE_EXPIRED
+    looks = [(finding("a"), finding("b", id_=drift)), (finding("a", Severity.CRITICAL),), (), (finding("b", id_=drift),)]
+    for found in looks:
+        for _ in range(2):
+            desk.clock.advance(300)
+            look = Look(source="test", at=desk.clock.now(), found=found)
+            try:
+                await track(outside.ledger, outside.state, look)
+                await deliver(outside)
+            except (Dead, BaseExceptionGroup):
+                continue
+    for _ in range(3):
+        desk.clock.advance(1000)
+        await deliver(desk.outside)
+    assert sink.story() == {"a": ["new", "worse", "resolved"], "b": ["new", "resolved", "new"]}, step
+    for about in ("a", "b"):
+        sequences = [alert.sequence for alert in sink.taken if alert.finding.about == about]
+        assert sequences == sorted(sequences)
+    return killed
