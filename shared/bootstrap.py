@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from shared.config import VerifyKey
     from shared.core.allowlist import Allowlist
     from shared.core.report_data import ReportData
-    from shared.ports import AllowlistSource, Clock, Ledger, WorkQueue
+    from shared.ports import AlertSink, AllowlistSource, Clock, Ledger, WorkQueue
     from shared.report.web import WebAnswer
     from shared.services.alerting import Delivered, Outside
     from shared.services.allowlist_diff import AllowlistDiff

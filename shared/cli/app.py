@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from shared.cli import allowlist, config, decide, demo, explain, ledger, report, request, sweep
+from shared.cli import alerts, allowlist, config, decide, demo, explain, ledger, report, request, sweep
 from shared.cli.command import command
 from shared.cli.terminal import say
 
@@ -20,6 +20,7 @@ app = typer.Typer(
 )
 _allowlist = typer.Typer(help="The allowlist.", no_args_is_help=True)
 _config = typer.Typer(help="The configuration.", no_args_is_help=True)
+_alerts = typer.Typer(help="What is told of findings, and to whom.", no_args_is_help=True)
 _ledger = typer.Typer(help="The record of what was decided and done.", no_args_is_help=True)
 
 command(app, "sweep")(sweep.run)
@@ -32,6 +33,10 @@ command(_allowlist, "check")(allowlist.check)
 command(_allowlist, "diff")(allowlist.diff)
 app.add_typer(_config, name="config")
 command(_config, "check")(config.check)
+app.add_typer(_alerts, name="alerts")
+command(_alerts, "list")(alerts.list_alerts)
+command(_alerts, "test")(alerts.test)
+command(_alerts, "retry")(alerts.retry)
 app.add_typer(_ledger, name="ledger")
 command(_ledger, "list")(ledger.list_records)
 command(_ledger, "show")(ledger.show)
