@@ -693,8 +693,8 @@ ALERTS_EVENT_GRID: Final = Setting(
 ALERTS_REMINDER: Final = Setting(
     name="LINKGUARD_ALERTS_REMINDER",
     default="24h",
-    values="a duration from `0s`, never, to `30d`",
-    doc="How often an open critical finding is told again.",
+    values="a duration from `0s` to `30d`",
+    doc="How often an open critical finding is told again; 0s is never.",
     parse=_duration(least="0s", most="30d"),
 )
 ALERTS_SCHEDULE: Final = Setting(

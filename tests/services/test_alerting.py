@@ -235,9 +235,9 @@ async def _killed_at(step: int) -> bool:
     sink = desk.sinks[0]
     outside = replace(
         desk.outside,
-        state=Interposed(desk.state, "state", turn),  # type: ignore[arg-type]  # stands in for it
-        ledger=Interposed(desk.ledger, "ledger", turn),  # type: ignore[arg-type]  # stands in for it
-        sinks=(Interposed(sink, "sink", turn),),  # type: ignore[arg-type]  # stands in for it
+        state=Interposed(desk.state, "state", turn),
+        ledger=Interposed(desk.ledger, "ledger", turn),
+        sinks=(Interposed(sink, "sink", turn),),
     )
     drift = FindingId.RULE_EXPIRED
     looks = [(finding("a"), finding("b", id_=drift)), (finding("a", Severity.CRITICAL),), (), (finding("b", id_=drift),)]
