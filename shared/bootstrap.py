@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import logging
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
@@ -32,6 +32,7 @@ from shared.config import (
 from shared.core.errors import ConfigError, StoreError
 from shared.core.request_message import PublicKey, is_key_id, load_public_key
 from shared.core.verdict import Mode
+from shared.ports import TrafficSource
 from shared.report.escape import clean
 from shared.services.overlay import without_records
 from shared.services.reconcile import Engine
@@ -42,9 +43,10 @@ from shared.services.telemetry import ToldLedger
 from shared.services.work import Work
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
     from shared.adapters.credentials import Credential
+    from shared.adapters.log_format import LogFormat
     from shared.adapters.sqlite_store import SqliteStore
     from shared.adapters.tables_store import TablesStore
     from shared.config import VerifyKey
@@ -554,3 +556,35 @@ async def open_work(environ: Mapping[str, str]) -> AsyncIterator[Work]:
             sweep_run=application.settings.sweep_run,
             sweep_max_age=application.settings.sweep_max_age,
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traffic:
+    """Logs of traffic, wherever they are."""
+
+    files: tuple[TrafficSource, ...]
+    remote: tuple[TrafficSource, ...]
+    """In Azure."""
+    size: int | None
+    """Bytes to read, None where that is not known."""
+
+
+@asynccontextmanager
+async def open_traffic(
+    environ: Mapping[str, str],
+    *,
+    logs: Sequence[str] = (),
+    log_format: LogFormat,
+    progress: Callable[[int], None] | None = None,
+) -> AsyncIterator[Traffic]:
+    """The logs that are named; local files need no setting.
+
+    Raises:
+        ConfigError: where a path names nothing.
+
+    """
+    from shared.adapters.log_files import LogFiles  # noqa: PLC0415  see the module's docstring
+
+    del environ
+    files = [LogFiles(logs, log_format=log_format, progress=progress)] if logs else []
+    yield Traffic(files=tuple(files), remote=(), size=files[0].size if files else None)

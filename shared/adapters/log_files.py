@@ -19,13 +19,13 @@ import threading
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from shared.adapters.log_bytes import LogInput, Truncated, find_inputs, open_blocks
+from shared.adapters.log_format import LogFormat
 from shared.adapters.log_records import HTTP_LOGS, PING_AGENT, UNNAMED, W3C, Request, from_object, from_text
 from shared.core.address import AddressClass, classify_block
 from shared.core.arm_id import fold_case
@@ -67,20 +67,6 @@ _AT_ONCE: Final = 10_000
 _FEW: Final = 50_000
 """So many groups are classified one by one; more, by blocks of addresses."""
 _LONGEST_ADDRESS: Final = 128
-
-
-class LogFormat(StrEnum):
-    """How a log is written."""
-
-    AUTO = "auto"
-    JSONL = "jsonl"
-    """A JSON object a line."""
-    JSON = "json"
-    """One JSON document: a list of records, or an answer of the Log Analytics API."""
-    CSV = "csv"
-    W3C = "w3c"
-    TEXT = "text"
-    """Lines for people."""
 
 
 class LogFiles:

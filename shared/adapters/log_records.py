@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 import msgspec
 
 from shared.core.address import AddressClass
+from shared.core.time_text import parse_time
 from shared.core.traffic import Kind, Resolved, resolve
 
 if TYPE_CHECKING:
@@ -239,25 +240,6 @@ _TIMES: Final = ("timegenerated", "timegeneratedutc", "time", "timestamp", "even
 
 def _time(levels: Sequence[_Fields]) -> datetime | None:
     return parse_time(_text(levels, *_TIMES) or "")
-
-
-def parse_time(text: str) -> datetime | None:
-    """ISO 8601, or as the portal writes it into CSV; a time without its offset is UTC. None for anything else."""
-    try:
-        moment = datetime.fromisoformat(text.strip())
-    except ValueError:
-        for form in ("%m/%d/%Y, %I:%M:%S.%f %p", "%m/%d/%Y %I:%M:%S %p"):
-            try:
-                moment = datetime.strptime(text.strip(), form).replace(tzinfo=UTC)
-                break
-            except ValueError:
-                continue
-        else:
-            return None
-    try:
-        return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
-    except OverflowError:
-        return None
 
 
 def from_text(line: str) -> Request | None:

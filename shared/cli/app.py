@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from shared.cli import alerts, allowlist, config, decide, demo, explain, ledger, report, request, sweep
+from shared.cli import alerts, allowlist, audit, config, decide, demo, explain, ledger, report, request, sweep
 from shared.cli.command import command
 from shared.cli.terminal import say
 
@@ -27,6 +27,7 @@ command(app, "sweep")(sweep.run)
 command(app, "explain")(explain.run)
 command(app, "decide")(decide.run)
 command(app, "request")(request.run)
+command(app, "audit", formats=audit.AuditFormat)(audit.run)
 command(app, "report", formats=report.ReportFormat)(report.run)
 app.add_typer(_allowlist, name="allowlist")
 command(_allowlist, "check")(allowlist.check)

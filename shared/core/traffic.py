@@ -7,6 +7,7 @@ are not traffic.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -24,8 +25,9 @@ TOP_SOURCES: Final = 100
 """Sources that a report names, by count; the others are counted."""
 DISTINCT_SOURCES: Final = 100_000
 """Sources of one table that are told apart while counting in memory; beyond that the rarest are only counted."""
-SOURCE_LENGTH: Final = 128
-"""Characters of a malformed source that are kept."""
+MALFORMED: Final = "(malformed)"
+"""What a malformed source is counted under, unless it is plainly no more than a failed address or a word such as ``unknown``."""
+_HARMLESS: Final = re.compile(r"[0-9A-Fa-f:.\[\]]{1,47}|[A-Za-z]{1,8}")
 
 
 class Kind(StrEnum):
@@ -179,8 +181,13 @@ def _of(hop: Hop | None, basis: Basis, ranges: PrivateRanges) -> Resolved:
     if hop is None:
         return Resolved(name="", cls=AddressClass.ABSENT, basis=basis)
     if hop.address is None:
-        return Resolved(name=hop.name[:SOURCE_LENGTH], cls=AddressClass.MALFORMED, basis=basis)
+        return Resolved(name=_shown(hop.text), cls=AddressClass.MALFORMED, basis=basis)
     return Resolved(name=hop.name, cls=classify(hop.address, ranges), basis=basis, note=explain(hop.address))
+
+
+def _shown(text: str) -> str:
+    """A caller may have written anything into a malformed source, a token too: nothing of that is kept."""
+    return text if _HARMLESS.fullmatch(text) else MALFORMED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -420,12 +427,37 @@ class TargetTraffic:
     """The worst first."""
 
     @property
+    def reasons(self) -> tuple[TrafficReason, ...]:
+        """Why nothing can be concluded; none where something can."""
+        return self.verdict.reasons if isinstance(self.verdict, Inconclusive) else ()
+
+    @property
+    def is_unreadable(self) -> bool:
+        """Whether something stood in the way of reading the log."""
+        return any(one.code is ReasonCode.SOURCE_UNREADABLE for one in self.reasons)
+
+    @property
     def decisive(self) -> TableTraffic | None:
         """The table that the verdict rests on; None where there is none."""
         return self.tables[0].traffic if self.tables else None
 
 
 _WORST: Final = {"public-seen": 0, "inconclusive": 1, "private": 2}
+
+
+def rank(verdict: TrafficVerdict) -> int:
+    """0 for the worst."""
+    return _WORST[verdict_name(verdict)]
+
+
+def worst_of(verdicts: Iterable[TrafficVerdict]) -> TrafficVerdict:
+    """The worst of some verdicts, at least one; several inconclusive ones give all their reasons."""
+    found = sorted(verdicts, key=rank)
+    if not isinstance(found[0], Inconclusive):
+        return found[0]
+    return Inconclusive(
+        tuple(_unique([one for verdict in found if isinstance(verdict, Inconclusive) for one in verdict.reasons]))
+    )
 
 
 def judge_target(
@@ -437,8 +469,8 @@ def judge_target(
     """Judge every table of a target, and the target by the worst of them."""
     blocked = tuple(problems)
     judged = [TableVerdict(traffic=one, verdict=judge(one, freshness, blocked)) for one in tables]
-    judged.sort(key=lambda one: (_WORST[verdict_name(one.verdict)], -sum(one.traffic.upstream.values()), one.traffic.table))
-    verdict = judged[0].verdict if judged else judge(None, freshness, blocked)
+    judged.sort(key=lambda one: (rank(one.verdict), -sum(one.traffic.upstream.values()), one.traffic.table))
+    verdict = worst_of(one.verdict for one in judged) if judged else judge(None, freshness, blocked)
     return TargetTraffic(target=target, verdict=verdict, tables=tuple(judged))
 
 
@@ -478,3 +510,5 @@ class TrafficReading:
     """What stood in the way of reading all of it."""
     lines: Lines | None = None
     """None where the source has no lines of ours to count."""
+    remote: bool = False
+    """Whether it was read from Azure."""

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from shared.adapters import log_files
 from shared.adapters.log_bytes import LogInput
-from shared.adapters.log_files import LONGEST_LINE, LogFiles, LogFormat, detect
+from shared.adapters.log_files import LONGEST_LINE, LogFiles, detect
+from shared.adapters.log_format import LogFormat
 from shared.core.address import AddressClass
 from shared.core.arm_id import ArmId
 from shared.core.errors import ConfigError

@@ -1,0 +1,135 @@
+"""``linkguard audit`` on files."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from typing import TYPE_CHECKING
+
+import jsonschema
+import pytest
+from ocsf_json_schema import OcsfJsonSchemaEmbedded, get_ocsf_schema  # type: ignore[import-untyped]  # it has none
+from typer.testing import CliRunner
+
+from shared.cli import app
+from tests import traffic_logs as logs
+from tests.desk import Ran
+from tests.traffic_logs import SITE, Row
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PRIVATE = [Row(client="10.0.0.4"), Row(client="8.8.8.8", method="GET", path="/", second=1)]
+PUBLIC = [*PRIVATE, Row(client="8.8.8.8", second=2)]
+SECRET = "sesame"
+
+
+def run(*arguments: str, **settings: str) -> Ran:
+    done = CliRunner().invoke(app, list(arguments), env=settings, catch_exceptions=False)
+    return Ran(done.exit_code, done.stdout, done.stderr)
+
+
+def put(folder: Path, rows: list[Row], name: str = "log.json") -> str:
+    path = folder / name
+    path.write_text("".join(map(logs.windows, rows)), encoding="utf-8")
+    return str(path)
+
+
+def test_the_document(tmp_path: Path) -> None:
+    """One JSON document with the verdict, its basis, counts by class, sources and lines."""
+    ran = run("audit", "--logs", put(tmp_path, PUBLIC), "--json")
+    assert ran.code == 1
+    (target,) = ran.json["targets"]
+    assert target["target"].lower() == SITE.lower()
+    assert (target["verdict"], target["basis"], target["reasons"]) == ("public-seen", "client_ip", [])
+    assert (target["requests"]["private"], target["requests"]["public"]) == (1, 2)
+    assert (target["upstream"]["private"], target["upstream"]["public"]) == (1, 1)
+    assert target["requests"]["malformed"] == target["requests"]["absent"] == target["requests"]["loopback"] == 0
+    assert target["first_seen"] == "2026-11-23T10:00:00+00:00"
+    assert target["sources"][0] == {
+        "address": "8.8.8.8",
+        "class": "public",
+        "count": 2,
+        "first_seen": "2026-11-23T10:00:01+00:00",
+        "last_seen": "2026-11-23T10:00:02+00:00",
+    }
+    assert (target["other_sources"], target["disagreements"]) == (0, 0)
+    lines = ran.json["lines"]
+    assert (lines["read"], lines["broken"], lines["skipped"]) == (3, 0, 0)
+
+
+def test_exit_codes(tmp_path: Path) -> None:
+    """0 only where every target is private; an empty log is no pass; a wrong option is 2."""
+    assert run("audit", "--logs", put(tmp_path, PRIVATE)).code == 0
+    assert run("audit", "--logs", put(tmp_path, [])).code == 1
+    assert run("audit", "--logs", put(tmp_path, PRIVATE), "--target", SITE + "x").code == 1
+    assert run("audit", "--logs", put(tmp_path, PRIVATE), "--target", SITE).code == 0
+    assert run("audit", "--logs", put(tmp_path, PRIVATE), "--upstream-path", "/other").code == 1
+    for wrong in (
+        ["--logs", str(tmp_path / "nothing")],
+        [],
+        ["--logs", str(tmp_path), "--since", "yesterday"],
+        ["--logs", str(tmp_path), "--target", "x"],
+        ["--logs", str(tmp_path), "--private-range", "x"],
+        ["--logs", str(tmp_path), "--upstream-path", "x"],
+    ):
+        assert run("audit", *wrong).code == 2, wrong
+
+
+def test_several_paths_after_one_option(tmp_path: Path) -> None:
+    """As a shell expands a glob."""
+    paths = [put(tmp_path, PRIVATE, f"{number}.json") for number in range(3)]
+    assert run("audit", "--logs", *paths, "--json").json["lines"]["read"] == 6
+
+
+def test_staleness_needs_until(tmp_path: Path) -> None:
+    """A file without --until is never stale."""
+    path = put(tmp_path, PRIVATE)
+    assert run("audit", "--logs", path, "--until", "2026-11-23T10:30:00Z").code == 0
+    ran = run("audit", "--logs", path, "--until", "2026-11-23T13:00:00Z", "--json")
+    assert [one["code"] for one in ran.json["targets"][0]["reasons"]] == ["stale"]
+
+
+def test_own_ranges(tmp_path: Path) -> None:
+    """An estate may narrow what is private."""
+    path = put(tmp_path, PRIVATE)
+    assert run("audit", "--logs", path, "--private-range", "10.0.0.0/24").code == 0
+    ran = run("audit", "--logs", path, "--private-range", "10.20.0.0/16", "--json")
+    assert [one["code"] for one in ran.json["targets"][0]["reasons"]] == ["address_unclear"]
+
+
+HOSTILE = Row(
+    client=f"=cmd|' /C calc'!A0?code={SECRET}",
+    agent=f"<script>{SECRET}</script>",
+    path=f"/runtime/webhooks/signalr?code={SECRET}",
+    target="/subscriptions/x/<b>=1+1",
+)
+
+
+@pytest.mark.parametrize("form", ["text", "json", "csv", "ocsf", "html"])
+def test_nothing_secret_or_active_in_any_output(form: str, tmp_path: Path) -> None:
+    """Query strings, cookies, user agents and malformed sources are nowhere; what is shown is inert where it is shown."""
+    broken = put(tmp_path, [])
+    (tmp_path / "broken.json").write_text(f'{logs.windows(PRIVATE[0])}{{"code={SECRET}\n', encoding="utf-8")
+    ran = run("audit", "--logs", put(tmp_path, [*PUBLIC, HOSTILE]), str(tmp_path / "broken.json"), broken, "--format", form)
+    assert ran.code == 1
+    assert SECRET not in ran.stdout + ran.stderr
+    if form == "html":
+        assert "<b>" not in ran.stdout
+        assert "<script" not in ran.stdout
+    if form == "csv":
+        for row in csv.reader(io.StringIO(ran.stdout)):
+            assert not any(cell.startswith(("=", "+", "@", "-")) for cell in row)
+
+
+def test_ocsf(tmp_path: Path) -> None:
+    """Public calls are Detection Findings, anything else Compliance Findings, each valid by OCSF's own schema."""
+    schema = OcsfJsonSchemaEmbedded(get_ocsf_schema(version="1.8.0"))
+    seen = {}
+    for name, rows in (("private", PRIVATE), ("public-seen", PUBLIC), ("inconclusive", [])):
+        (line,) = run("audit", "--logs", put(tmp_path, rows), "--format", "ocsf").stdout.splitlines()
+        event = json.loads(line)
+        jsonschema.validate(event, schema.get_class_schema(schema.lookup_class_name_from_uid(event["class_uid"])))
+        seen[name] = (event["class_uid"], event.get("compliance", {}).get("status"))
+    assert seen == {"private": (2003, "Pass"), "public-seen": (2004, None), "inconclusive": (2003, "Fail")}
