@@ -6,6 +6,7 @@ import json
 import re
 from typing import Final
 
+from function_app import app
 from shared.adapters.tables_store import LEDGER_TABLE, STATE_TABLE
 from shared.config import SETTINGS
 from tests.infra import bicep
@@ -71,6 +72,13 @@ def test_nothing_that_writes_to_a_target_is_assigned() -> None:
 def test_the_tables_are_those_the_code_uses() -> None:
     """And the reverse."""
     assert set(bicep.string_list("main.bicep", "tableNames")) == {LEDGER_TABLE, STATE_TABLE}
+
+
+def test_the_queues_are_those_the_functions_take_from() -> None:
+    """And the reverse; the poison queue is one of them."""
+    bindings = [binding.get_dict_repr() for function in app.get_functions() for binding in function.get_bindings()]
+    queues = {binding["queueName"] for binding in bindings if binding["type"] == "queueTrigger"}
+    assert set(bicep.string_list("main.bicep", "queueNames")) == queues != set()
 
 
 def test_each_name_is_one_that_storage_takes() -> None:
