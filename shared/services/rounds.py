@@ -89,8 +89,9 @@ async def _begin(work: Work, before: Kept[Round]) -> SweepResult:
     id_ = digest(["sweep", engine.clock.now().isoformat()])[:16]
     with following(id_):
         with counting(engine, work.telemetry) as calls:
+            over = _time_over(work)
             planned = await plan(engine)
-            visited = await visit(engine, planned, planned.targets, Silent(), _time_over(work))
+            visited = await visit(engine, planned, planned.targets, Silent(), over)
             stuck = tuple([finding_of(row) for row in await poisoned(engine.state)])
             result = conclude(engine, planned, visited)
             result = await finish(engine, planned, replace(result, findings=(*result.findings, *stuck)))
@@ -111,8 +112,18 @@ async def _begin(work: Work, before: Kept[Round]) -> SweepResult:
 
 
 def _time_over(work: Work) -> Callable[[], bool]:
+    """Whether this run begins with no further target; with one it does, so that every run gets somewhere."""
     end = work.engine.clock.now() + work.sweep_run
-    return lambda: work.engine.clock.now() >= end
+    begun = False
+
+    def over() -> bool:
+        nonlocal begun
+        if not begun:
+            begun = True
+            return False
+        return work.engine.clock.now() >= end
+
+    return over
 
 
 def _tell(work: Work, result: SweepResult, calls: CallCount, id_: str, left: int) -> None:

@@ -1,4 +1,4 @@
-"""One real Functions worker in a process of its own. Requests come as lines of JSON on standard input, answers go out the same way.
+"""One real Functions worker in a process of its own. Requests come as lines of JSON on standard input; answers go out likewise.
 
 The handlers are those of ``azure_functions_runtime``; what the host would send them by gRPC comes from the parent process.
 Run as ``python child.py PACKAGES APP``.

@@ -66,7 +66,9 @@ class Host:
     async def pump(self, name: str = QUEUE) -> int:
         """Deliver the messages that are visible now, as many at once as the host does; returns how many there were."""
         queue, function = self.queue(name), "reconcile" if name == QUEUE else "reconcile_poison"
-        messages = [m async for m in queue.receive_messages(max_messages=min(self._at_once, 32), visibility_timeout=_IN_WORK_SECONDS)]
+        messages = [
+            m async for m in queue.receive_messages(max_messages=min(self._at_once, 32), visibility_timeout=_IN_WORK_SECONDS)
+        ]
         await asyncio.gather(*(self._deliver(queue, function, message) for message in messages))
         return len(messages)
 
@@ -99,12 +101,12 @@ class Host:
             if not await self.pump():
                 await asyncio.sleep(idle)
 
-    async def drain(self, *, seconds: float = 60, quiet: float = 2.5) -> None:
-        """Deliver until nothing, not even what is still invisible, is left on the queue; or nothing came for ``quiet`` seconds."""
+    async def drain(self, *, seconds: float = 60) -> None:
+        """Deliver until nothing, not even what is still invisible, is left on the queue."""
+
         async def nothing_left() -> bool:
             return (await self.queue().get_queue_properties()).approximate_message_count == 0
 
-        del quiet
         await self.run_until(nothing_left, seconds=seconds)
 
 

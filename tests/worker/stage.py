@@ -14,6 +14,7 @@ from azure.storage.queue.aio import QueueServiceClient
 from shared.adapters.tables_store import LEDGER_TABLE, STATE_TABLE, TablesStore
 from shared.core.ledger import RecordKind, verify_chain
 from shared.local_azure import SUBSCRIPTION, Knobs, LocalAzure
+from tests.azurite.server import Azurite
 from tests.worker.host import POISON, QUEUE, Host
 from tests.worker.worker import Worker
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from shared.core.ledger import Record
-    from tests.azurite.server import Azurite
 
 CONTAINER = "linkguard"
 BLOB = "allowlist.yaml"

@@ -151,7 +151,7 @@ class Worker:
         """Deliver an event, in whichever schema it is."""
         return await self.invoke("on_resource_write", "event", {"json": json.dumps(event)})
 
-    async def message(  # noqa: PLR0913  what a queue says of a message
+    async def message(
         self,
         text: str,
         *,
