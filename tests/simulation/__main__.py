@@ -46,17 +46,23 @@ def main() -> int:
     return result
 
 
+def say(text: object) -> None:
+    """To whoever runs it."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
 def _run(arguments: argparse.Namespace) -> int:
     started = time.monotonic()
     result = campaign(range(arguments.first, arguments.first + arguments.seeds), progress=sys.stderr.isatty())
     table = reliability.figures(result, time.monotonic() - started)
-    print(table)
+    say(table)
     if result.failed:
         for seed, invariant, message in result.failed[:20]:
-            print(f"\nseed {seed} breaks {message}")
+            say(f"\nseed {seed} breaks {message}")
             if (seed, invariant) == result.failed[0][:2]:
                 _tell_shrunk(story_of(seed), invariant)
-            print(f"replay it: .venv/bin/python -m tests.simulation replay --seed {seed} --shrink")
+            say(f"replay it: .venv/bin/python -m tests.simulation replay --seed {seed} --shrink")
         return 1
     if arguments.write and arguments.seeds >= ENOUGH:
         reliability.put("figures", table)
@@ -72,10 +78,10 @@ def _replay(arguments: argparse.Namespace) -> int:
         if outcome.violations and arguments.shrink:
             story = _tell_shrunk(story, outcome.violations[0].invariant)
         else:
-            print(outcome.timeline)
-            print(f"digest {outcome.digest}")
+            say(outcome.timeline)
+            say(f"digest {outcome.digest}")
         for violation in outcome.violations:
-            print(violation)
+            say(violation)
     if arguments.save:
         arguments.save.write_text(story.to_json() + "\n", encoding="utf-8")
     return 1 if outcome.violations else 0
@@ -83,9 +89,9 @@ def _replay(arguments: argparse.Namespace) -> int:
 
 def _tell_shrunk(story: Story, invariant: int) -> Story:
     shrunk = shrink(story, invariant)
-    print(f"\nthe shortest story found that breaks invariant {invariant}:\n")
-    print(run(shrunk).timeline)
-    print(f"\nreplay it: {command(shrunk)}")
+    say(f"\nthe shortest story found that breaks invariant {invariant}:\n")
+    say(run(shrunk).timeline)
+    say(f"\nreplay it: {command(shrunk)}")
     return shrunk
 
 
@@ -96,9 +102,9 @@ def command(story: Story) -> str:
 
 
 def _mutants(arguments: argparse.Namespace) -> int:
-    caught = mutation.hunt(arguments.seeds, only=arguments.only)
+    caught = mutation.hunt(arguments.seeds, only=arguments.only, tell=say)
     table = mutation.table(caught)
-    print(table)
+    say(table)
     if arguments.write and not arguments.only:
         reliability.put("mutants", table)
     return 0 if all(one.seed is not None for one in caught) else 1

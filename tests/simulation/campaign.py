@@ -53,8 +53,9 @@ def campaign(seeds: Sequence[int], *, progress: bool = False) -> Campaign:
             if failure is not None:
                 result.failed.append((seed, *failure))
             if progress and result.seeds % 100 == 0:
-                print(f"\r{result.seeds} of {len(seeds)}, {len(result.failed)} failed", end="", file=sys.stderr, flush=True)
+                sys.stderr.write(f"\r{result.seeds} of {len(seeds)}, {len(result.failed)} failed")
+                sys.stderr.flush()
     if progress:
-        print(file=sys.stderr)
+        sys.stderr.write("\n")
     result.failed.sort()
     return result

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from datetime import datetime
 
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from shared.core.arm_id import ArmId
-    from shared.core.model import Connection, SignalR, Site
-    from shared.ports import Document
+from shared.core.arm_id import ArmId
+from shared.core.model import Connection, SignalR, Site
+from shared.ports import Document
 
 
 @dataclass(slots=True, eq=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import Final
 
 from tests.simulation.story import START, Act, Action, Fault, RuleSpec, ServiceSpec, Story, TargetSpec
@@ -181,13 +182,9 @@ class _Author:
         """A SignalR of the attacker's own, with a link of the same name and message."""
         rng = self.rng
         copied = rng.choice([action for action in self.actions if action.act is Act.MAKE_LINK])
-        theirs = self._making(
-            max(0.0, copied.at + rng.uniform(-300, 300)), copied.target, copied.name, copied.message
-        )
+        theirs = self._making(max(0.0, copied.at + rng.uniform(-300, 300)), copied.target, copied.name, copied.message)
         message = "stolen" if copied.message == "signed" else copied.message
         service = rng.randrange(1, len(services))
-        from dataclasses import replace
-
         self.actions.append(replace(theirs, service=service, message=message))
 
     def _operator(self, targets: int) -> None:

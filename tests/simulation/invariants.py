@@ -14,33 +14,29 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, Literal
 
+from shared.core.arm_id import ArmId
 from shared.core.finding import FindingId, Severity
 from shared.core.ledger import ChainCheck, RecordKind
 from shared.core.model import Target
 from shared.services.replay import replay
 from tests.simulation.chaos import ARM_TIMEOUT
-from tests.simulation.frame import DOCUMENT, FRAME
-from tests.simulation.oracle import HOUR, Oracle, find_link, low
-from tests.simulation.ports import CANARY
-from tests.simulation.story import Fault
+from tests.simulation.frame import DOCUMENT, FRAME, Frame
+from tests.simulation.oracle import HOUR, Chain, Oracle, Told, find_link, low
+from tests.simulation.ports import CANARY, SharedStores
+from tests.simulation.rules import Editor
+from tests.simulation.story import START, Fault, Story
 from tests.simulation.truth import CodeTruth
-from tests.simulation.world import whose
+from tests.simulation.world import World, whose
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
-    from shared.core.arm_id import ArmId
     from shared.core.ledger import Record
     from shared.services.results import DecisionReport, SweepResult, TargetResult
-    from tests.simulation.frame import Frame
-    from tests.simulation.oracle import Told
-    from tests.simulation.ports import Process, SharedStores
-    from tests.simulation.rules import Editor, Rules
-    from tests.simulation.story import Story
-    from tests.simulation.world import TrueLink, World
+    from tests.simulation.ports import Process
+    from tests.simulation.rules import Rules
+    from tests.simulation.world import TrueLink
 
 ENOUGH: Final = 3
 """Looks that a taking back needs."""
@@ -128,7 +124,7 @@ class Checker:
         rejected = [one for one in frame.connections or () if one.status.value == "Rejected"]
         if rules is None or now is None or not rejected:
             return
-        chain = self.oracle.chains.get(frame.chain) or self._new_chain()
+        chain = self.oracle.chains.get(frame.chain) or Chain()
         for connection in rejected:
             name, target = low(connection.id), Target(connection.id.parent)
             ours = [t for t in chain.intents.values() if t.connection == name and t.action != "approve"]
@@ -163,7 +159,7 @@ class Checker:
         if CANARY in text:
             self.broken(7, "a secret is in the ledger")
         self._once(record)
-        chain = self.oracle.chains.setdefault(entry.chain, self._new_chain())
+        chain = self.oracle.chains.setdefault(entry.chain, Chain())
         chain.add(record.as_json())
         if entry.kind is RecordKind.OUTCOME:
             self._check_outcome(chain.intents[str(entry.body["decision"])])
@@ -190,11 +186,6 @@ class Checker:
         ]
         if bool(rivals) is not (told.outcome == "ambiguous"):
             self.broken(6, f"{_short(told.connection)} is {told.outcome}, and its approved rivals are {rivals}")
-
-    def _new_chain(self):  # noqa: ANN202  private to the oracle
-        from tests.simulation.oracle import Chain
-
-        return Chain()
 
     def _once(self, record: Record) -> None:
         """Two workers never leave two records of one decision."""
@@ -255,7 +246,7 @@ class Checker:
         if status != "Deleted" and not (description.startswith(f"lg:{sent.intent.decision}") and len(description) <= 140):
             self.broken(5, "the description does not name the decision")
         if status == "Approved":
-            self._check_rules_again(sent)
+            self._check_rules_again()
             if not sent.intent.by_person:
                 self._check_evidence(sent, target)
                 sent.race = self._race(sent)
@@ -266,7 +257,7 @@ class Checker:
     def _rules(self, text: str) -> Rules:
         return self.editor.meaning[text]
 
-    def _check_rules_again(self, sent: Sent) -> None:
+    def _check_rules_again(self) -> None:
         """The allowlist is read again before each PUT."""
         read = DOCUMENT.get()
         if read is None or read.document is None:
@@ -283,9 +274,7 @@ class Checker:
             return  # Said already.
         rules, now = self._rules(read.document.text), self.world.now()
         earlier = [one for one in self.oracle.remembered.get(target.id.key, ()) if one is not frame]
-        objections = self.oracle.objections(
-            frame, earlier, sent.connection, intent.link, rules, target, before=intent.sequence
-        )
+        objections = self.oracle.objections(frame, earlier, sent.connection, intent.link, rules, target, before=intent.sequence)
         since = self.oracle.settled_since(frame, sent.connection, intent.link, rules, target)
         if since is None or frame.started - since < self.oracle.settle:
             objections.append("it has not settled")
@@ -461,16 +450,16 @@ class Checker:
             earlier = [one for one in self.oracle.remembered.get(result.target.id.key, ()) if one is not frame]
             if find_link(frame, low(link.id)) is None:
                 continue
-            if not self.oracle.objections(
-                frame, earlier, connection.id, low(link.id), rules, result.target, before=1 << 60
-            ):
+            if not self.oracle.objections(frame, earlier, connection.id, low(link.id), rules, result.target, before=1 << 60):
                 codes = " ".join(reason.code.value for reason in report.reasons)
                 self.broken(6, f"{connection.id.name} is allowed and alone, and still Pending: {report.verdict} {codes}")
 
     def _budget_is_spent(self, result: TargetResult) -> bool:
         return any(reason.code.value == "budget_spent" for report in result.decisions for reason in report.reasons)
 
-    def _check_findings(self, result: TargetResult, frame: Frame, rules: Rules | None) -> None:
+    def _check_findings(  # noqa: C901, PLR0912  one finding after the other
+        self, result: TargetResult, frame: Frame, rules: Rules | None
+    ) -> None:
         target, now = result.target, result.looked_at
         told = {(f.id, f.about) for f in result.findings if f.severity is Severity.CRITICAL}
         truth = CodeTruth(self.oracle, frame, rules, target, self.story)
@@ -518,7 +507,6 @@ class Checker:
                 continue
             self.broken(2, f"race {sent.race} on {sent.connection.name} ends {intent.outcome or 'open'} with no critical finding")
 
-
     @staticmethod
     def _is_named(connection: ArmId, swept: SweepResult) -> bool:
         """Whether a critical finding stands that names the connection as the one that may be an impostor."""
@@ -532,10 +520,18 @@ class Checker:
 
 
 def _nothing(connection: ArmId, action: str) -> Told:
-    from tests.simulation.oracle import Told
-    from tests.simulation.story import START
-
-    return Told("", 0, action, low(connection), None, None, False, "", START, None)
+    return Told(
+        decision="",
+        sequence=0,
+        action=action,
+        connection=low(connection),
+        link=None,
+        created_at=None,
+        by_person=False,
+        undoes="",
+        at=START,
+        clock=None,
+    )
 
 
 def _short(text: str) -> str:

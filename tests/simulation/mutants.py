@@ -168,13 +168,19 @@ MUTANTS: Final = (
         "whatever looks like a signed message is one",
         Edit(DECIDE, "_demands", "if rule.signed:", "if rule.signed and not link.request_message.startswith('lg1.'):"),
     ),
-    _bug("signature-respent", "a signed message may be used twice", Edit(DECIDE, "_about_signature", "if signature.spent_by:", "if False:")),
+    _bug(
+        "signature-respent",
+        "a signed message may be used twice",
+        Edit(DECIDE, "_about_signature", "if signature.spent_by:", "if False:"),
+    ),
     _bug(
         "exposure-ignored",
         "a site may go off the public internet unasked",
         Edit(DECIDE, "_changes_exposure", "return evidence.site is not None and", "return False and"),
     ),
-    _bug("observe-writes", "observe mode writes", Edit(RECONCILE, "Step._approve_one", "or settings.mode is not Mode.ENFORCE", "")),
+    _bug(
+        "observe-writes", "observe mode writes", Edit(RECONCILE, "Step._approve_one", "or settings.mode is not Mode.ENFORCE", "")
+    ),
     # The past
     _bug(
         "quarantine-forgotten",
@@ -231,7 +237,7 @@ MUTANTS: Final = (
     _bug(
         "outcome-not-recorded",
         "what Azure answered is not written down",
-        Edit(RECONCILE, "Step.write", "await self._end_for_certain(intent, Outcome.SENT, \"Azure accepted it\")", "pass"),
+        Edit(RECONCILE, "Step.write", 'await self._end_for_certain(intent, Outcome.SENT, "Azure accepted it")', "pass"),
     ),
     _bug(
         "late-write-unseen",
@@ -277,7 +283,10 @@ MUTANTS: Final = (
         "confirmed-without-the-link",
         "Approved at the site is confirmed, whatever the link says",
         Edit(
-            CONFIRM, "_approved", "if situation.link is None or situation.link.status is not LinkStatus.APPROVED:", "if situation.link is None:"
+            CONFIRM,
+            "_approved",
+            "if situation.link is None or situation.link.status is not LinkStatus.APPROVED:",
+            "if situation.link is None:",
         ),
     ),
     _bug(
@@ -288,7 +297,9 @@ MUTANTS: Final = (
     _bug(
         "slowness-takes-back",
         "an approval that is merely unconfirmed at the deadline is taken back",
-        Edit(CONFIRM, "_unconfirmed", "if contradicted and looks.contradicted >= ENOUGH_LOOKS", "if looks.approved >= ENOUGH_LOOKS"),
+        Edit(
+            CONFIRM, "_unconfirmed", "if contradicted and looks.contradicted >= ENOUGH_LOOKS", "if looks.approved >= ENOUGH_LOOKS"
+        ),
     ),
     _bug(
         "one-look-takes-back",
@@ -314,7 +325,12 @@ MUTANTS: Final = (
     _bug(
         "overdue-is-no-alarm",
         "an approval that is unconfirmed at the deadline is no more than a warning",
-        Edit("shared.services.findings", "of_open_approval", "Severity.CRITICAL if state.overdue else Severity.WARNING", "Severity.WARNING"),
+        Edit(
+            "shared.services.findings",
+            "of_open_approval",
+            "Severity.CRITICAL if state.overdue else Severity.WARNING",
+            "Severity.WARNING",
+        ),
     ),
     # Budgets and findings
     _bug(

@@ -1,7 +1,6 @@
 """Planting bugs in the product's own functions, in memory, to see whether the invariants catch them."""
 
 from __future__ import annotations
-
 import __future__
 
 import importlib
@@ -11,6 +10,7 @@ import os
 import textwrap
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any, cast
 
@@ -20,7 +20,7 @@ from tests.simulation.mutants import MUTANTS, Edit, Mutant
 from tests.simulation.run import run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +74,9 @@ def mutated(edit: Edit) -> CodeType:
         message = f"{edit.module}.{edit.function} does not say {edit.old!r} once"
         raise LookupError(message)
     source = source.replace(edit.old, edit.new)
-    compiled = compile(source, f"<{edit.function}, planted>", "exec", flags=__future__.annotations.compiler_flag, dont_inherit=True)
+    compiled = compile(
+        source, f"<{edit.function}, planted>", "exec", flags=__future__.annotations.compiler_flag, dont_inherit=True
+    )
     return _code_of(compiled, function.__name__)
 
 
@@ -102,13 +104,17 @@ def chase(name: str, seeds: int) -> Caught:
     return Caught(mutant=mutant, seed=None, message="", tried=seeds)
 
 
-def hunt(seeds: int, *, only: str = "") -> list[Caught]:
-    """Chase every planted bug, in parallel processes."""
+def hunt(seeds: int, *, only: str = "", tell: Callable[[str], object] | None = None) -> list[Caught]:
+    """Chase every planted bug, in parallel processes; ``tell`` hears of each in turn."""
     names = [mutant.name for mutant in MUTANTS if only in {"", mutant.name}]
     context = multiprocessing.get_context("spawn")
     with context.Pool(os.cpu_count() or 1, initializer=calm_collector) as pool:
-        results = [pool.apply_async(chase, (name, seeds)) for name in names]
-        return [result.get() for result in results]
+        found: list[Caught] = []
+        for caught in pool.imap(partial(chase, seeds=seeds), names):
+            found.append(caught)
+            if tell is not None:
+                tell(f"{caught.mutant.name}: {caught.message or 'NOT CAUGHT'} ({caught.tried})")
+        return found
 
 
 def table(caught: list[Caught]) -> str:

@@ -1,3 +1,4 @@
+# ruff: noqa: C901, PERF401, PLR0913, PLR0917  one rule after the other, each of which depends on all that is known
 """The evidence rules once more, written from their description alone and in another way than the engine's.
 
 It judges by what Azure answered (:mod:`tests.simulation.frame`), by the ledger's text and by what was truly remembered,
@@ -11,17 +12,17 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from tests.simulation.frame import Frame
 from tests.simulation.rules import is_about, names_service
+from tests.simulation.world import World
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from shared.core.arm_id import ArmId
     from shared.core.model import Connection, Link, Target
-    from tests.simulation.frame import Frame
     from tests.simulation.rules import Rules
     from tests.simulation.story import RuleSpec
-    from tests.simulation.world import World
 
 HOUR: Final = timedelta(hours=1)
 FINISHED: Final = frozenset({"not_written", "abandoned", "confirmed", "ambiguous", "taken_back", "superseded"})
@@ -111,6 +112,8 @@ class Chain:
             case "human_decision":
                 links = tuple((low(one["link"]), one["created_at"]) for one in body["links"])
                 self.people.append(Person(self.length, body["decision"], low(body["connection"]), links, body["by"]))
+            case _:
+                pass
 
     def approvals(self) -> list[Told]:
         return [told for told in self.intents.values() if told.action == "approve"]
@@ -154,7 +157,7 @@ class Chain:
         """The newest that may have been written, else the newest."""
         ours = [told for told in self.approvals() if told.connection == connection]
         written = [told for told in ours if told.outcome != "not_written"]
-        return (written or ours or [None])[-1]
+        return next(reversed(written or ours), None)
 
 
 def low(value: object) -> str:
@@ -215,8 +218,16 @@ class Oracle:
 
     # Evidence
 
-    def objections(  # noqa: C901, PLR0911, PLR0912, PLR0913  the rules of evidence, one after the other
-        self, frame: Frame, earlier: Sequence[Frame], connection: ArmId, link_id: str, rules: Rules, target: Target, *, before: int
+    def objections(
+        self,
+        frame: Frame,
+        earlier: Sequence[Frame],
+        connection: ArmId,
+        link_id: str,
+        rules: Rules,
+        target: Target,
+        *,
+        before: int,
     ) -> list[str]:
         """What is missing from full evidence, settling left aside, for approving ``connection`` for the link."""
         found = _find(frame, connection)
@@ -255,7 +266,7 @@ class Oracle:
     ) -> list[str]:
         if not rules.valid:
             return ["the allowlist is not valid"]
-        about = [spec for spec in rules.specs if is_about(spec, link.signalr, target, self.world) and not _expired(spec, now)]
+        about = [spec for spec in rules.specs if is_about(spec, link.signalr, target, self.world) and not is_expired(spec, now)]
         objections = ["the allowlist is paused"] if rules.paused else []
         if any(spec.deny for spec in about):
             objections.append("a deny rule")
@@ -265,7 +276,7 @@ class Oracle:
         most = max((spec.target is not None, spec.service is not None) for spec in allows)
         governing = [spec for spec in allows if (spec.target is not None, spec.service is not None) == most]
         unmet = [self._demands(frame, connection, link, spec, target, now) for spec in governing]
-        objections += min(unmet, key=len)
+        objections += sorted(unmet, key=len)[0]
         if frame.site is None:
             objections.append("the site was not read")
         elif frame.site.tier.lower() in {"free", "shared", "dynamic"}:
@@ -274,7 +285,7 @@ class Oracle:
             objections.append("SignalR's Free tier")
         return objections
 
-    def _demands(  # noqa: PLR0913, PLR0917  what a rule may ask about
+    def _demands(
         self, frame: Frame, connection: Connection, link: Link, spec: RuleSpec, target: Target, now: datetime
     ) -> list[str]:
         unmet = []
@@ -322,7 +333,7 @@ class Oracle:
 
     # Rivals
 
-    def rivals(  # noqa: PLR0913  who counts depends on all of these
+    def rivals(
         self, frame: Frame, earlier: Sequence[Frame], connection: Connection, link: Link, rules: Rules, target: Target,
         *, before: int, waits_too: bool = True,
     ) -> list[str]:  # fmt: skip
@@ -338,13 +349,15 @@ class Oracle:
             if other.id != link.id and other.target == target and self.could_be(connection, other, rules, target, now)
         ]
         for other in frame.connections or ():
-            if other.id != connection.id and self.could_be(other, link, rules, target, now):
-                if not self.explained(other, link, target, before=before, waits_too=waits_too):
-                    found.append(f"connection {other.id.name} ({other.status.value})")
-        for ghost in self._ghosts(frame, earlier, link, rules, target):
-            if not self.explained(ghost, link, target, before=before, waits_too=waits_too):
-                found.append(f"ghost {ghost.id.name}")
-        return found
+            if (
+                other.id != connection.id
+                and self.could_be(other, link, rules, target, now)
+                and not self.explained(other, link, target, before=before, waits_too=waits_too)
+            ):
+                found.append(f"connection {other.id.name} ({other.status.value})")
+        ghosts = self._ghosts(frame, earlier, link, rules, target)
+        ghosts = [one for one in ghosts if not self.explained(one, link, target, before=before, waits_too=waits_too)]
+        return [*found, *(f"ghost {ghost.id.name}" for ghost in ghosts)]
 
     @staticmethod
     def read_links(frame: Frame) -> Iterable[Link]:
@@ -375,9 +388,7 @@ class Oracle:
             return False
         return told.outcome == "confirmed" or (told.open and not waits_too)
 
-    def _ghosts(  # noqa: PLR0913  as above
-        self, frame: Frame, earlier: Sequence[Frame], link: Link, rules: Rules, target: Target
-    ) -> Iterable[Connection]:
+    def _ghosts(self, frame: Frame, earlier: Sequence[Frame], link: Link, rules: Rules, target: Target) -> Iterable[Connection]:
         now = frame.finished
         assert now is not None
         first: dict[ArmId, datetime] = {}
@@ -421,13 +432,13 @@ class Oracle:
 
     def watched(self, rules: Rules | None) -> list[Target]:
         """The targets that a sweep looks at."""
-        led = {one.link.target for one in self.world.links.values() if self.is_known(one.link, rules)}
+        led = {one.link.target for one in self.world.links.values() if one.link.target and self.is_known(one.link, rules)}
         named = {
             self.world.targets[spec.target]
             for spec in (rules.specs if rules else ())
             if spec.target is not None and not spec.deny
         }
-        return sorted((led | named) - {None}, key=lambda target: target.id)  # type: ignore[union-attr, return-value]
+        return sorted(led | named, key=lambda target: target.id)
 
     def is_known(self, link: Link, rules: Rules | None) -> bool:
         if "0000000000f1" in link.id.subscription:
@@ -459,7 +470,7 @@ def _another_life(links: tuple[tuple[str, str | None], ...], link: Link) -> bool
     return None not in {links[0][1], created} and links[0][1] != created
 
 
-def _expired(spec: RuleSpec, now: datetime) -> bool:
+def is_expired(spec: RuleSpec, now: datetime) -> bool:
     if not spec.expires:
         return False
     return now >= datetime.fromisoformat(spec.expires).replace(tzinfo=UTC) + timedelta(days=1)

@@ -13,7 +13,6 @@ from shared.services.human import decide_by_hand
 from shared.services.wait import sweep_until_done
 from tests.simulation.frame import forget
 from tests.simulation.ports import Process
-from tests.simulation.rules import Rules
 from tests.simulation.story import Act, Fault, RuleSpec
 from tests.simulation.workers import tell
 
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Coroutine
 
-    from tests.simulation.rules import Editor
+    from tests.simulation.rules import Editor, Rules
     from tests.simulation.story import Action
     from tests.simulation.workers import Queue, Setting
 
@@ -70,7 +69,7 @@ class People:
             )
         )
 
-    def _act(self, action: Action) -> None:  # noqa: C901  one case an act
+    def _act(self, action: Action) -> None:
         world, setting = self._setting.world, self._setting
         setting.say("people", f"{action.act.value}{f' {action.name}' if action.name else ''}")
         match action.act:
@@ -152,7 +151,7 @@ class People:
             )
         except LinkguardError as error:
             self._setting.say("desk", f"cannot {decision.value}: {type(error).__name__}")
-        except Exception as error:  # noqa: BLE001  whatever the engine raises that it does not announce is a bug
+        except Exception as error:  # noqa: BLE001  what the engine raises without announcing it is a bug
             self._setting.checker.broken(5, f"a person's decision raises {type(error).__name__}: {error}")
         else:
             self._setting.say("desk", f"{decision.value}: {result.message}")
@@ -164,5 +163,5 @@ class People:
             tell(self._setting, await sweep_until_done(engine, timeout=timedelta(minutes=5)))
         except LinkguardError as error:
             self._setting.say("desk", f"the sweep fails: {type(error).__name__}")
-        except Exception as error:  # noqa: BLE001  as above
+        except Exception as error:  # noqa: BLE001  what the engine raises without announcing it is a bug
             self._setting.checker.broken(5, f"a sweep at a desk raises {type(error).__name__}: {error}")

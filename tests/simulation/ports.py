@@ -45,7 +45,7 @@ CANARY = "Bearer eyJ.SECRET"
 """Stands in every error and event for what must never reach the ledger."""
 
 
-class Crashed(BaseException):  # noqa: N818  no error of the product's: the process is gone, and no handler runs
+class Crashed(BaseException):
     """The worker's process has died."""
 
 
@@ -368,7 +368,8 @@ class SimulatedAllowlist:
         document = self._shelf.document
         DOCUMENT.set(ReadDocument(document, self._world.now()))
         if document is None:
-            raise AllowlistError("memory", [Problem(0, 0, "the storage account does not answer")])
+            msg = "memory"
+            raise AllowlistError(msg, [Problem(0, 0, "the storage account does not answer")])
         await self._process.pause(self._process.chaos.store_latency())
         return document
 

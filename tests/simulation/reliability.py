@@ -26,7 +26,10 @@ def figures(result: Campaign, seconds: float) -> str:
         ("approvals confirmed", f"{counts['confirmed']:,}"),
         ("approvals and rejections by persons", f"{_sum(counts, 'write Approved by', 'write Rejected by'):,}"),
         ("approvals taken back: an impostor's", f"{counts['taken back, impostor']:,}"),
-        ("approvals taken back: the genuine one, by a named race or by `LINKGUARD_TAKE_BACK=deadline`", f"{counts['taken back, genuine']:,}"),
+        (
+            "approvals taken back: the genuine one, by a named race or by `LINKGUARD_TAKE_BACK=deadline`",
+            f"{counts['taken back, genuine']:,}",
+        ),
         ("race 1: the genuine connection is gone, unseen", f"{counts['race 1']:,}"),
         ("race 2: the genuine connection comes late", f"{counts['race 2']:,}"),
         ("race 3: the genuine one taken back beside a later impostor", f"{counts['race 3']:,}"),

@@ -6,13 +6,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from shared.ports import Document
-from tests.simulation.world import GROUP, PINNED, SUBSCRIPTIONS
+from tests.simulation.story import RuleSpec
+from tests.simulation.world import GROUP, PINNED, SUBSCRIPTIONS, World
 
 if TYPE_CHECKING:
     from shared.core.arm_id import ArmId
     from shared.core.model import Target
-    from tests.simulation.story import RuleSpec
-    from tests.simulation.world import World
 
 
 @dataclass(frozen=True, slots=True)

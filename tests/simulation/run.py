@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from shared.services.sweep import sweep
 from tests.simulation.chaos import STORE_OUTAGE, Chaos
-from tests.simulation.invariants import Checker
+from tests.simulation.invariants import Checker, ViolationError
 from tests.simulation.oracle import Oracle
 from tests.simulation.people import People
 from tests.simulation.ports import Process, SharedStores, Shelf
 from tests.simulation.rules import Editor, Rules
-from tests.simulation.story import Fault
+from tests.simulation.story import Fault, Story
 from tests.simulation.timeline import Timeline
 from tests.simulation.virtual_loop import VirtualLoop
 from tests.simulation.virtual_loop import run as run_loop
@@ -22,12 +23,7 @@ from tests.simulation.workers import SETTLE, SNAPSHOT_AGE, Queue, Setting, Timer
 from tests.simulation.world import World
 
 if TYPE_CHECKING:
-    from collections import Counter
-    from typing import Any
-
     from shared.services.results import SweepResult
-    from tests.simulation.invariants import ViolationError
-    from tests.simulation.story import Story
 
 CALM_SWEEP: Final = 1200.0
 QUIET: Final = 4300.0
@@ -95,7 +91,7 @@ async def _tell(setting: Setting, editor: Editor, rules: Rules) -> None:
 
 async def _until(setting: Setting, moment: float) -> None:
     """Wait, unless an invariant breaks."""
-    while not setting.checker.violations and setting.world.loop.elapsed < moment:
+    while not setting.checker.violations and setting.world.loop.elapsed < moment:  # noqa: ASYNC110  time itself is awaited
         await asyncio.sleep(min(60.0, moment - setting.world.loop.elapsed))
 
 
@@ -107,7 +103,7 @@ async def _calm(setting: Setting) -> SweepResult | None:
     while not setting.checker.violations and setting.world.loop.elapsed < end:
         try:
             result = await sweep(engine)
-        except Exception as error:  # noqa: BLE001  nothing fails any more
+        except Exception as error:  # noqa: BLE001  what the engine raises without announcing it is a bug
             setting.checker.broken(6, f"a sweep in calm raises {type(error).__name__}: {error}")
             return None
         tell(setting, result)

@@ -1,25 +1,28 @@
+# ruff: noqa: C901, PLR0912, PLR0915  one case a code
 """Whether a reason that the engine gives is true."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
+from shared.core.model import Target
 from shared.core.reason import Code
-from tests.simulation.oracle import HOUR, find_link, low
-from tests.simulation.rules import is_about
+from tests.simulation.frame import Frame
+from tests.simulation.oracle import HOUR, Oracle, find_link, is_expired, low
+from tests.simulation.rules import Rules, is_about, names_target
+from tests.simulation.story import Story
 
 if TYPE_CHECKING:
-    from shared.core.model import Connection, Link, Target
+    from shared.core.model import Connection, Link
     from shared.core.reason import Reason
     from shared.services.results import DecisionReport
-    from tests.simulation.frame import Frame
-    from tests.simulation.oracle import Oracle, Told
-    from tests.simulation.rules import Rules
-    from tests.simulation.story import RuleSpec, Story
+    from tests.simulation.oracle import Chain, Told
+    from tests.simulation.story import RuleSpec
 
 FOREVER = 1 << 60
+_NO_RULES = Rules(())
 
 
 @dataclass(slots=True)
@@ -81,7 +84,7 @@ class CodeTruth:
         )
         return missing or any(one.status.value == "Pending" for one in here)
 
-    def lie(self, report: DecisionReport, reason: Reason) -> str | None:  # noqa: C901, PLR0911, PLR0912  one case a code
+    def lie(self, report: DecisionReport, reason: Reason) -> str | None:
         """Why a reason is not true; None where it is."""
         connection = next((c for c in self.frame.connections or () if c.id == report.connection), None)
         link = next((one for one in self.links() if one.id == report.link), None)
@@ -89,6 +92,7 @@ class CodeTruth:
             return None  # A report on an approval of ours names its own link, which may be gone.
         about = self._about(link)
         allows = [spec for spec in about if not spec.deny and not self._expired(spec)]
+        ok = False
         match reason.code:
             case Code.NO_LINK:
                 ok = connection is not None and not self.fitting(connection)
@@ -157,26 +161,24 @@ class CodeTruth:
                 ok = any(not spec.signed and not spec.pinned for spec in allows)
             case Code.TIER_UNKNOWN:
                 ok = self.frame.site is None or self.frame.site.tier not in {"PremiumV3", "Basic", "Standard"}
+            case _ as never:
+                assert_never(never)
         return None if ok else f"that is not so ({reason.facts})"
 
     @property
-    def _chain(self):  # noqa: ANN202  the oracle's
+    def _chain(self) -> Chain:
         return self.oracle.chain(self.target)
 
     def _about(self, link: Link | None) -> list[RuleSpec]:
         world = self.oracle.world
         specs = self.rules.specs if self.rules else ()
         if link is None:
-            from tests.simulation.rules import names_target
-
             return [spec for spec in specs if names_target(spec, self.target, world)]
         return [spec for spec in specs if is_about(spec, link.signalr, self.target, world)]
 
     def _expired(self, spec: RuleSpec) -> bool:
-        from tests.simulation.oracle import _expired
-
         assert self.frame.finished is not None
-        return _expired(spec, self.frame.finished)
+        return is_expired(spec, self.frame.finished)
 
     def _signature(self, code: Code, link: Link | None) -> bool:
         if link is None:
@@ -218,12 +220,3 @@ class CodeTruth:
 
         here = recent(self.target.id.key) if self.target.id.key in self.oracle.chains else 0
         return here >= self.story.per_target or sum(map(recent, self.oracle.chains)) >= self.story.per_hour
-
-
-def _no_rules() -> Rules:
-    from tests.simulation.rules import Rules as RulesType
-
-    return RulesType(())
-
-
-_NO_RULES = _no_rules()

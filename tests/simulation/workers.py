@@ -2,46 +2,43 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import count
 from typing import TYPE_CHECKING, Final
 
-from shared.core.arm_id import fold_case
+from shared.core.arm_id import ArmId, fold_case
 from shared.core.confirm import TakeBackPolicy
 from shared.core.errors import LinkguardError
+from shared.core.model import Target
 from shared.core.verdict import Mode
 from shared.services.reconcile import Engine, reconcile
 from shared.services.settings import EngineSettings
 from shared.services.snapshot import Snapshots
 from shared.services.sweep import settle, sweep
-from tests.simulation.chaos import ARM_TIMEOUT
+from tests.simulation.chaos import ARM_TIMEOUT, Chaos
 from tests.simulation.dispatch import targets_of
 from tests.simulation.frame import forget
+from tests.simulation.invariants import Checker
 from tests.simulation.ports import (
     Crashed,
     Process,
+    SharedStores,
+    Shelf,
     SimulatedAllowlist,
     SimulatedAzure,
     SimulatedLedger,
     SimulatedState,
     WorkerClock,
 )
-from tests.simulation.story import Fault
-from tests.simulation.world import KEY, KEY_ID, SUBSCRIPTIONS
+from tests.simulation.story import Fault, Story
+from tests.simulation.world import KEY, KEY_ID, SUBSCRIPTIONS, World
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable, Coroutine
 
-    from shared.core.arm_id import ArmId
-    from shared.core.model import Target
     from shared.services.results import SweepResult, TargetResult
-    from tests.simulation.chaos import Chaos
-    from tests.simulation.invariants import Checker
-    from tests.simulation.ports import SharedStores, Shelf
-    from tests.simulation.story import Story
-    from tests.simulation.world import World
 
 SETTLE: Final = timedelta(seconds=30)
 SNAPSHOT_AGE: Final = timedelta(minutes=10)
@@ -51,7 +48,7 @@ VISIBILITY: Final = 120.0
 """Seconds until a message that nobody deleted is there again."""
 POISON: Final = 5
 """Deliveries after which a message is put aside."""
-LOOKS: Final = 6
+LOOKS: Final = 4
 """Looks that one message asks for; then the sweep has it."""
 
 
@@ -144,7 +141,7 @@ class Worker:
         except LinkguardError as error:
             self._setting.say(self.name, f"fails: {type(error).__name__}")
             on_failure()
-        except Exception as error:  # noqa: BLE001  whatever the engine raises that it does not announce is a bug
+        except Exception as error:  # noqa: BLE001  what the engine raises without announcing it is a bug
             self._setting.checker.broken(5, f"the engine raises {type(error).__name__}: {error}")
 
 

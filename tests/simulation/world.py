@@ -9,7 +9,7 @@ import itertools
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Final, Literal
 
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -30,13 +30,13 @@ from shared.core.model import (
     Target,
 )
 from shared.core.request_message import assemble, message_payload
-from tests.simulation.story import START
+from tests.simulation.story import START, Action
 
 if TYPE_CHECKING:
     import random
     from collections.abc import Callable
 
-    from tests.simulation.story import Action, Story
+    from tests.simulation.story import Story
     from tests.simulation.timeline import Timeline
     from tests.simulation.virtual_loop import VirtualLoop
 
@@ -110,9 +110,7 @@ class World:
         for number, target in enumerate(story.targets):
             site = ArmId(SUBSCRIPTIONS[0], GROUP, "Microsoft.Web", (("sites", f"func{number}"),))
             self.targets.append(Target.of(site, target.slot or None))
-            self.sites[self.targets[-1]] = Site(
-                target=self.targets[-1], public_network_access=target.exposure, tier=target.tier
-            )
+            self.sites[self.targets[-1]] = Site(target=self.targets[-1], public_network_access=target.exposure, tier=target.tier)
 
     def now(self) -> datetime:
         return START + timedelta(seconds=self.loop.elapsed)
@@ -164,7 +162,7 @@ class World:
         self.say(f"link {_name(true.link)} is being deleted")
         seconds = self.rng.uniform(2, 40)
         for connection in true.connections:
-            self._later(self.rng.uniform(1, seconds), lambda one=connection: self.remove(one))
+            self._later(self.rng.uniform(1, seconds), partial(self.remove, connection))
         self._later(seconds, lambda: self._delete(true))
 
     def _delete(self, true: TrueLink) -> None:
