@@ -74,12 +74,24 @@ def test_defaults() -> None:
         arm_reads_per_second=20,
         concurrency=16,
         sweep_schedule="0 */10 * * * *",
+        anchors=None,
+        export_schedule=config.EXPORT_SCHEDULE.default,
+        sweep_run=timedelta(minutes=5),
+        sweep_max_age=timedelta(minutes=45),
+        report_require_principal=False,
+        all_sites=False,
+        alerts_log=True,
+        alerts_webhooks=(),
+        alerts_event_grid=None,
+        alerts_reminder=config.parse_duration(config.ALERTS_REMINDER.default),
+        alerts_schedule=config.ALERTS_SCHEDULE.default,
     )
 
 
 def test_every_setting_has_its_field() -> None:
     """The table and the dataclass name the same settings in the same order."""
-    fields = [field.name for field in dataclasses.fields(Settings)]
+    # The storage account's name is the Functions host's own setting, not one of ours.
+    fields = [field.name for field in dataclasses.fields(Settings) if field.name != "storage"]
     assert sorted(fields) == sorted(setting.name.removeprefix(config.PREFIX).lower() for setting in SETTINGS)
 
 
@@ -350,9 +362,13 @@ def test_managed_identity_client_id() -> None:
     assert "is not a GUID" in only_problem(MANAGED_IDENTITY_CLIENT_ID="my-identity")
 
 
-def test_an_allowlist_is_a_file() -> None:
-    """A URL is not taken for the name of a file."""
-    assert "is not the path of a file" in only_problem(ALLOWLIST="https://contoso.blob.core.windows.net/c/allowlist.yaml")
+def test_an_allowlist_is_a_file_or_a_blob() -> None:
+    """A URL is not taken for the name of a file, nor one with a secret in it for a blob's."""
+    url = "https://contoso.blob.core.windows.net/c/allowlist.yaml"
+    assert load(ALLOWLIST=url).allowlist == config.BlobUrl(url)
+    problem = only_problem(ALLOWLIST=f"{url}?sig=very-secret")
+    assert problem.startswith("LINKGUARD_ALLOWLIST")
+    assert "very-secret" not in problem
 
 
 @given(number=st.integers(0, 999_999_999), unit=st.sampled_from(["ms", "s", "m", "h", "d"]))
@@ -388,7 +404,9 @@ def test_what_is_no_duration_is_refused(setting: Setting[timedelta], text: str) 
 
 @pytest.mark.parametrize("text", ["0ms", "0s", "0d"])
 @pytest.mark.parametrize(
-    "setting", [setting for setting in DURATIONS if setting is not config.SNAPSHOT_MAX_AGE], ids=lambda setting: setting.name
+    "setting",
+    [setting for setting in DURATIONS if setting not in {config.SNAPSHOT_MAX_AGE, config.ALERTS_REMINDER}],
+    ids=lambda setting: setting.name,
 )
 def test_no_wait_is_nothing(setting: Setting[timedelta], text: str) -> None:
     """Evidence that has not settled is none, and a call that may take no time never succeeds."""

@@ -226,7 +226,7 @@ def problems(root: Path) -> Iterator[str]:
     """Everything that is wrong with the repository's documentation."""
     from typer.main import get_command  # noqa: PLC0415
 
-    from shared import cli  # noqa: PLC0415  the other checks' functions work without the product
+    from shared.cli import ExitCode, app  # noqa: PLC0415  the other checks' functions work without the product
     from shared.config import SETTINGS  # noqa: PLC0415
 
     files = repository_texts(root)
@@ -234,8 +234,8 @@ def problems(root: Path) -> Iterator[str]:
     pages = {path: read_page(text) for path, text in texts.items() if path.endswith(".md")}
     yield from links(pages, files.keys())
     yield from settings({path: text for path, text in texts.items() if _speaks_of_settings(path)}, pages[README], SETTINGS)
-    yield from commands(pages, get_command(cli.app))
-    yield from exit_codes(pages[README], [int(code) for code in cli.ExitCode])
+    yield from commands(pages, get_command(app))
+    yield from exit_codes(pages[README], [int(code) for code in ExitCode])
     yield from unwanted(texts)
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from shared.core import event
 from shared.core.arm_id import fold_case
 from shared.core.event import Cause, RawEvent, Verb, read_event
 from tests.infra import bicep
 from tests.infra.bicep import INFRA
+
+if TYPE_CHECKING:
+    from tree_sitter import Node
 
 MODULE: Final = "modules/event-subscription.bicep"
 OPERATIONS: Final = json.loads((INFRA / "operations.json").read_text())
@@ -34,7 +37,7 @@ def test_the_filter_lets_through_what_the_code_handles_and_nothing_else() -> Non
     assert len(OPERATIONS) == len(set(OPERATIONS)) <= 25
 
 
-def subscription(*names: str) -> bicep.Node:
+def subscription(*names: str) -> Node:
     node = bicep.property_of(bicep.file(MODULE).resources["events"].node, "properties", *names)
     assert node is not None
     return node
