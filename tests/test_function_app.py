@@ -7,18 +7,12 @@ import importlib.util
 import json
 import subprocess
 import sys
-from contextlib import asynccontextmanager
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 import pytest
 
-import shared
-
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
-
     from azure.functions.decorators.function_app import Function
 
 ROOT = Path(__file__).parent.parent
@@ -42,31 +36,6 @@ def test_the_sweeps_binding(functions: dict[str, Function]) -> None:
     assert binding["schedule"] == "%LINKGUARD_SWEEP_SCHEDULE%"
     assert binding["useMonitor"] is True
     assert binding["runOnStartup"] is False
-
-
-async def test_the_sweep_opens_the_application_with_the_environment_and_sweeps(
-    functions: dict[str, Function], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Decode, call one service, return."""
-    done: list[object] = []
-
-    class Application:
-        async def sweep(self) -> None:
-            done.append("swept")
-
-    @asynccontextmanager
-    async def open_application(environ: Mapping[str, str]) -> AsyncIterator[Application]:
-        done.append(environ["LINKGUARD_MODE"])
-        yield Application()
-        done.append("closed")
-
-    bootstrap = ModuleType("shared.bootstrap")
-    bootstrap.open_application = open_application  # type: ignore[attr-defined]  # a stand-in for the module
-    monkeypatch.setitem(sys.modules, "shared.bootstrap", bootstrap)
-    monkeypatch.setattr(shared, "bootstrap", bootstrap, raising=False)
-    monkeypatch.setenv("LINKGUARD_MODE", "observe")
-    await functions["sweep"].get_user_function()(None)
-    assert done == ["observe", "swept", "closed"]
 
 
 def test_importing_it_imports_little() -> None:
@@ -103,6 +72,14 @@ def test_the_hosts_settings() -> None:
     assert host["extensionBundle"] == {"id": "Microsoft.Azure.Functions.ExtensionBundle", "version": "[4.*, 5.0.0)"}
     excluded = host["logging"]["applicationInsights"]["samplingSettings"]["excludedTypes"].split(";")
     assert {"Request", "Exception", "Trace", "Event"} <= set(excluded)
+
+
+def test_the_hosts_queue_settings() -> None:
+    """Plain text, as the SDK's clients write it; a message is set aside after five tries, and a failed one waits before the next."""
+    queues = json.loads((ROOT / "host.json").read_text())["extensions"]["queues"]
+    assert queues["messageEncoding"] == "none"
+    assert queues["maxDequeueCount"] == 5
+    assert queues["visibilityTimeout"] != "00:00:00"
 
 
 def test_what_is_not_deployed() -> None:
