@@ -361,12 +361,18 @@ class Checker:
     # What is told
 
     def on_result(self, result: TargetResult) -> None:
-        """Two pending connections that fit one link, listed together, are both told as critical."""
+        """Pending connections that fit one link, listed together, are each told as critical.
+
+        Not one whose approval is announced and may be under way: what becomes of it is found out first, and its rivals are
+        told.
+        """
         frame = self.looks.get((result.target.id.key, result.looked_at))
         if frame is None or frame.finished is None:
             self.broken(5, "a result that rests on no look")
             return
         told = {finding.about for finding in result.findings if finding.id is FindingId.IMPOSTOR_SUSPECTED}
+        under_way = {intent.connection for intent in self.oracle.chain(result.target).approvals() if intent.open}
+        told |= {one.id.key for one in frame.connections or () if low(one.id) in under_way}
         pending = [one for one in frame.connections or () if one.status.value == "Pending"]
         for _, service in frame.services.values():
             for link in service.links if service else ():

@@ -37,19 +37,38 @@ class Caught:
 @contextmanager
 def planted(name: str) -> Iterator[None]:
     """The product with this bug in it; with none where no name is given."""
-    if not name:
-        yield
-        return
-    mutant = next(one for one in MUTANTS if one.name == name)
-    functions = [(_function(edit), mutated(edit)) for edit in mutant.edits]
-    sound = [function.__code__ for function, _ in functions]
+    functions = [(_function(edit), mutated(edit)) for edit in _edits(name)]
+    before = [function.__code__ for function, _ in functions]
+    _SOUND.update(zip((function for function, _ in functions), before, strict=True))
     try:
         for function, code in functions:
             function.__code__ = code
         yield
     finally:
-        for (function, _), code in zip(functions, sound, strict=True):
+        for (function, _), code in zip(functions, before, strict=True):
             function.__code__ = code
+            del _SOUND[function]
+
+
+_SOUND: dict[FunctionType, CodeType] = {}
+"""What the functions that have a bug in them are without it."""
+
+
+@contextmanager
+def sound() -> Iterator[None]:
+    """The product as it is, in the midst of a planted bug."""
+    planted_codes = {function: function.__code__ for function in _SOUND}
+    try:
+        for function, code in _SOUND.items():
+            function.__code__ = code
+        yield
+    finally:
+        for function, code in planted_codes.items():
+            function.__code__ = code
+
+
+def _edits(name: str) -> tuple[Edit, ...]:
+    return next(one for one in MUTANTS if one.name == name).edits if name else ()
 
 
 def _function(edit: Edit) -> FunctionType:
@@ -99,9 +118,15 @@ def chase(name: str, seeds: int) -> Caught:
     with planted(name):
         for seed in range(seeds):
             outcome = run(story_of(seed))
-            if outcome.violations:
+            if outcome.violations and _holds_without(seed):
                 return Caught(mutant=mutant, seed=seed, message=str(outcome.violations[0]), tried=seed + 1)
     return Caught(mutant=mutant, seed=None, message="", tried=seeds)
+
+
+def _holds_without(seed: int) -> bool:
+    """Whether the same story breaks nothing in the sound product: only then was it the bug that was found."""
+    with sound():
+        return not run(story_of(seed)).violations
 
 
 def hunt(seeds: int, *, only: str = "", tell: Callable[[str], object] | None = None) -> list[Caught]:
