@@ -315,8 +315,8 @@ async def open_alerts(environ: Mapping[str, str], *, log: bool | None = None) ->
     settings, clock = load_settings(environ, required=()), make_clock()
     async with AsyncExitStack() as stack:
         sinks: list[AlertSink] = [LogSink()] if (settings.alerts_log if log is None else log) else []
-        for webhook in settings.alerts_webhooks:
-            sinks.append(await stack.enter_async_context(WebhookSink(webhook, clock)))
+        webhooks = (WebhookSink(webhook, clock) for webhook in settings.alerts_webhooks)
+        sinks += [await stack.enter_async_context(webhook) for webhook in webhooks]
         if settings.alerts_event_grid is not None:
             credential = make_credential(
                 settings.credential.value,

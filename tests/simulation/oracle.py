@@ -276,7 +276,8 @@ class Oracle:
         most = max((spec.target is not None, spec.service is not None) for spec in allows)
         governing = [spec for spec in allows if (spec.target is not None, spec.service is not None) == most]
         unmet = [self._demands(frame, connection, link, spec, target, now) for spec in governing]
-        objections += sorted(unmet, key=len)[0]
+        fewest = min(len(reasons) for reasons in unmet)
+        objections += next(reasons for reasons in unmet if len(reasons) == fewest)
         if frame.site is None:
             objections.append("the site was not read")
         elif frame.site.tier.lower() in {"free", "shared", "dynamic"}:
