@@ -75,7 +75,7 @@ def test_the_hosts_settings() -> None:
 
 
 def test_the_hosts_queue_settings() -> None:
-    """Plain text, as the SDK's clients write it; a message is set aside after five tries, and a failed one waits before the next."""
+    """Plain text, as the SDK's clients write it; set aside after five tries; a failed one waits before the next."""
     queues = json.loads((ROOT / "host.json").read_text())["extensions"]["queues"]
     assert queues["messageEncoding"] == "none"
     assert queues["maxDequeueCount"] == 5

@@ -96,7 +96,7 @@ def tell_sweep(telemetry: Telemetry, result: SweepResult, calls: CallCount, *, s
         "writes": calls.writes,
         "throttled": calls.throttled,
     }
-    tell(telemetry, "sweep", fields, "info" if result.complete or left else "warning")
+    tell(telemetry, "sweep", fields, "info" if len(result.unread) == left else "warning")
     telemetry.measure(SWEEP_SECONDS, seconds, {"complete": str(result.complete).lower()})
     for kind, count in (("read", calls.reads), ("write", calls.writes)):
         telemetry.measure(SWEEP_CALLS, count, {"kind": kind})
