@@ -52,7 +52,7 @@ class BlobAllowlist:
             return cls(BlobClient.from_blob_url(url, credential=credential, **_options() | options))
 
     @classmethod
-    def with_connection_string(cls, connection_string: str, url: str) -> Self:
+    def with_connection_string(cls, connection_string: str, url: str, **options: Any) -> Self:  # noqa: ANN401  the SDK's
         """The blob at ``url`` by the key in a connection string of the same account: for Azurite.
 
         Raises:
@@ -63,7 +63,7 @@ class BlobAllowlist:
 
         with as_setting(f"LINKGUARD_ALLOWLIST: {url} is not the URL of a blob of the account in AzureWebJobsStorage"):
             service = BlobServiceClient.from_connection_string(connection_string, **client_options())
-            return cls(BlobClient.from_blob_url(url, credential=service.credential, **_options()))
+            return cls(BlobClient.from_blob_url(url, credential=service.credential, **_options() | options))
 
     async def read(self) -> Document:
         """The text as it is now.

@@ -45,7 +45,7 @@ class StorageQueue:
             return cls(QueueClient(endpoint, queue, credential=credential, **client_options() | options))
 
     @classmethod
-    def with_connection_string(cls, connection_string: str, *, queue: str = QUEUE) -> Self:
+    def with_connection_string(cls, connection_string: str, *, queue: str = QUEUE, **options: Any) -> Self:  # noqa: ANN401  the SDK's
         """A queue by a connection string, which holds a key: for Azurite.
 
         Raises:
@@ -55,7 +55,7 @@ class StorageQueue:
         from azure.storage.queue.aio import QueueClient  # noqa: PLC0415  heavy, and not needed at a desk
 
         with as_setting("this is no connection string of a storage account"):
-            return cls(QueueClient.from_connection_string(connection_string, queue, **client_options()))
+            return cls(QueueClient.from_connection_string(connection_string, queue, **client_options() | options))
 
     async def put(self, text: str, *, delay: timedelta = timedelta()) -> str:
         """Add a message that nobody sees before ``delay``, rounded up to whole seconds, is over; returns the queue's id of it."""
