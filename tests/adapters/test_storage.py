@@ -105,7 +105,8 @@ def test_no_token_over_plain_http(azurite: Azurite) -> None:
 
 @pytest.fixture
 async def blob(azurite: Azurite) -> AsyncIterator[BlobClient]:
-    async with BlobServiceClient.from_connection_string(azurite.connection_string) as service:
+    small = {"max_single_put_size": 512 * 1024, "max_block_size": 512 * 1024}
+    async with BlobServiceClient.from_connection_string(azurite.connection_string, **small) as service:
         try:
             await service.create_container(CONTAINER)
         except ResourceExistsError:
