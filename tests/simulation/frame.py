@@ -21,12 +21,16 @@ class Frame:
     """How many records of its chain the step had read."""
     services: dict[ArmId, tuple[datetime, SignalR | None]] = field(default_factory=dict)
     """When the read began, and what it found."""
-    started: datetime | None = None
-    """When the first of these, else the list, began."""
     connections: tuple[Connection, ...] | None = None
+    list_started: datetime | None = None
     finished: datetime | None = None
     """When the list of connections ended."""
     site: Site | None = None
+
+    @property
+    def started(self) -> datetime | None:
+        """When the look began. One that was begun anew counts from then: the reads that it repeats replace the first ones."""
+        return min((started for started, _ in self.services.values()), default=self.list_started)
 
 
 @dataclass(slots=True, eq=False)

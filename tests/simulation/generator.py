@@ -26,7 +26,7 @@ class _Author:
         self.seed = seed
         self.rng = random.Random(f"story {seed}")
         self.late = self.rng.random() < 0.3
-        self.duration = self.rng.choice((1200.0, 2400.0, 4800.0))
+        self.duration = self.rng.choice((1200.0, 1800.0, 3600.0))
         self.actions: list[Action] = []
 
     def chance(self, probability: float) -> bool:
@@ -56,11 +56,11 @@ class _Author:
             take_back=rng.choice(("contradiction",) * 7 + ("deadline", "never")),
             deadline=rng.choice((600.0, 1200.0, 3600.0)),
             per_target=rng.choice((5, 5, 1, 2)),
-            per_hour=rng.choice((100, 100, 1, 2)),
+            per_hour=rng.choice((100, 100, 1, 1, 2)),
             rejects_approved=self.chance(0.6),
             deletes=self.chance(0.7),
             approving=rng.choice((1.0, 60.0, 60.0, -1.0)),
-            sweep_every=rng.choice((300.0, 600.0, 600.0)),
+            sweep_every=rng.choice((300.0, 600.0, 600.0, 900.0)),
             duration=self.duration,
         )
 
@@ -79,7 +79,7 @@ class _Author:
                 exposure=rng.choice(("Enabled", "Enabled", "Disabled", "")),
                 tier=rng.choice(("PremiumV3",) * 12 + ("PremiumV4", "Free")),
             )
-            for _ in range(rng.choice((1, 1, 1, 2)))
+            for _ in range(rng.choice((1, 1, 2)))
         )
 
     def _rules(self, targets: int) -> tuple[RuleSpec, ...]:
@@ -122,7 +122,9 @@ class _Author:
         target = rng.randrange(targets)
         signed = any(rule.signed for rule in rules if rule.target == target)
         message = "signed" if signed and self.chance(0.9) else rng.choice(MESSAGES)
-        at = rng.uniform(0, self.duration * 0.5)
+        # Teams deploy many things at once.
+        others = [action.at for action in self.actions if action.act is Act.MAKE_LINK]
+        at = others[0] if others and self.chance(0.4) else rng.uniform(0, self.duration * 0.5)
         link = self._making(at, target, rng.choice(NAMES), message)
         self.actions.append(link)
         for _ in range(rng.choice((0, 0, 1, 1, 2))):

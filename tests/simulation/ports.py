@@ -139,7 +139,6 @@ class SimulatedAzure:
         reading = await self._read(look, f"{service.name}")
         if frame is not None:
             frame.services[service] = (reading.started, reading.value)
-            frame.started = min(frame.started or reading.started, reading.started)
         return reading
 
     async def list_sites(self, subscription: str) -> Reading[tuple[ListedSite, ...]]:
@@ -168,7 +167,7 @@ class SimulatedAzure:
         reading = await self._read(look, f"{target.id.name}'s connections")
         if frame is not None:
             frame.connections, frame.finished = reading.value, reading.finished
-            frame.started = frame.started or reading.started
+            frame.list_started = reading.started
             self._checker.on_look(frame)
         return reading
 
