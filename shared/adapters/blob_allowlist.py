@@ -143,6 +143,8 @@ def _why(status: int | None) -> str:
         return f"the storage account refused the identity ({status}): it needs the role Storage Blob Data Reader on the container"
     if status == _NOT_FOUND:
         return "there is no such blob"
+    if status == _EMPTY:
+        return "it is empty"
     return f"the storage account answered {status}"
 
 

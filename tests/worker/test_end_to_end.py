@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from shared.core.ledger import RecordKind
 from shared.local_azure import Knobs
 from tests.worker.stage import MESSAGE, Stage, allowlist, open_host, open_stage
+from tests.worker.story import set_scene
 
 if TYPE_CHECKING:
     from tests.azurite.server import Azurite
@@ -200,7 +201,7 @@ async def test_the_story_by_events_alone_and_by_sweeps_alone(azurite: Azurite) -
     told = []
     for by_events in (True, False):
         async with open_stage(azurite) as stage, open_host(stage) as host:
-            await _set_scene(stage)
+            await set_scene(stage)
             if by_events:
                 for event in stage.events():
                     await host.deliver(event)
@@ -223,19 +224,6 @@ async def test_the_story_by_events_alone_and_by_sweeps_alone(azurite: Azurite) -
         ("CONTOSO-WEB", "hold", "hold"),  # the two that cannot be told apart
         ("CONTOSO-WEB", "hold", "hold"),
     ]
-
-
-async def _set_scene(stage: Stage) -> None:
-    """As in ``linkguard demo``: a stranger who copies the message, a service that no rule names, an impostor who copies all."""
-    world = stage.azure.world
-    web = world.add_site("contoso-web", public_network_access="Enabled")
-    fabrikam = world.add_signalr("fabrikam-signalr", group="fabrikam")
-    await stage.set_allowlist(allowlist((stage.service, stage.site), (stage.service, web)))
-    world.request_connection(stage.site, "stranger-pe", MESSAGE)
-    world.put_link(stage.service, "func-pe", stage.site, MESSAGE)
-    world.put_link(fabrikam, "fabrikam-pe", stage.site, MESSAGE)
-    world.put_link(stage.service, "web-pe", web, MESSAGE)
-    world.request_connection(web, "web-pe", MESSAGE)
 
 
 async def _sweep_until_confirmed(stage: Stage, host: Host) -> None:

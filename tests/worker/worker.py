@@ -127,11 +127,14 @@ class Worker:
         while process and process.stderr and (line := await process.stderr.readline()):
             self.log.append(line.decode(errors="replace").rstrip("\n"))
 
-    def records(self, name: str) -> list[dict[str, Any]]:
-        """The telemetry records of one name, in order."""
+    def telemetry(self) -> list[dict[str, Any]]:
+        """Every record that it has told, in order."""
         marker = "linkguard.telemetry "
-        lines = [json.loads(line.partition(marker)[2]) for line in self.log if marker in line]
-        return [line for line in lines if line["linkguard"] == name]
+        return [json.loads(line.partition(marker)[2]) for line in self.log if marker in line]
+
+    def records(self, name: str) -> list[dict[str, Any]]:
+        """Those of one name."""
+        return [line for line in self.telemetry() if line["linkguard"] == name]
 
     # The triggers, with the payloads that the host sends
 
