@@ -276,7 +276,9 @@ class _StorePort:
             raise StoreUnavailableError(message)
 
     async def _answer(self) -> None:
-        await self._process.pause(self._process.chaos.store_latency())
+        if self._process.chaos.rng.random() < 0.5:
+            await self._process.pause(self._process.chaos.store_latency())
+        self._process.check()
         if self._process.chaos.strikes(Fault.STORE_LOST_ANSWERS):
             message = f"the store's answer was lost {CANARY}"
             raise StoreUnavailableError(message)

@@ -48,7 +48,7 @@ VISIBILITY: Final = 120.0
 """Seconds until a message that nobody deleted is there again."""
 POISON: Final = 5
 """Deliveries after which a message is put aside."""
-LOOKS: Final = 4
+LOOKS: Final = 3
 """Looks that one message asks for; then the sweep has it."""
 
 

@@ -256,7 +256,8 @@ class World:
         self.say(f"connection {true.connection.id.name} ({whose(true)}) is {status.value}, by {by}")
         self._changed(true.connection.target)
         self._follow(true)
-        self.on_decided(true.connection)
+        if by != "azure":
+            self.on_decided(true.connection)
 
     def delete(self, id_: ArmId, by: str) -> None:
         """A connection deleted on the site's side.
