@@ -102,3 +102,11 @@ async def deliver_alerts(timer: func.TimerRequest) -> None:  # noqa: ARG001  the
     from shared import bootstrap  # noqa: PLC0415  heavy: not before it is needed
 
     await bootstrap.deliver_alerts(os.environ)
+
+
+@app.timer_trigger(arg_name="timer", schedule="%LINKGUARD_AUDIT_SCHEDULE%", use_monitor=True, run_on_startup=False)
+async def audit_traffic(timer: func.TimerRequest) -> None:  # noqa: ARG001  the binding's name must be a parameter
+    """Judge from the traffic logs whether upstream calls were private. Late or on time, no row is left out."""
+    from shared import bootstrap  # noqa: PLC0415  heavy: not before it is needed
+
+    await bootstrap.audit_traffic(os.environ)

@@ -18,6 +18,7 @@ from shared.config import (
     LEDGER,
     STORAGE,
     VERIFY_KEYS,
+    WORKSPACES,
     BlobUrl,
     Settings,
     SqliteLedger,
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     from shared.services.alerting import Delivered, Outside
     from shared.services.allowlist_diff import AllowlistDiff
     from shared.services.anchor import AnchorStore
+    from shared.services.audit_timer import AuditRound
     from shared.services.results import SweepResult
     from shared.services.sweep import Progress
 
@@ -570,21 +572,82 @@ class Traffic:
 
 
 @asynccontextmanager
-async def open_traffic(
+async def open_traffic(  # noqa: PLR0913  each names logs of another kind
     environ: Mapping[str, str],
     *,
     logs: Sequence[str] = (),
     log_format: LogFormat,
+    blobs: Sequence[str] = (),
+    workspaces: Sequence[str] = (),
     progress: Callable[[int], None] | None = None,
 ) -> AsyncIterator[Traffic]:
     """The logs that are named; local files need no setting.
 
     Raises:
-        ConfigError: where a path names nothing.
+        ConfigError: where a path names nothing, a URL no container, or a setting is wrong.
 
     """
     from shared.adapters.log_files import LogFiles  # noqa: PLC0415  see the module's docstring
 
-    del environ
     files = [LogFiles(logs, log_format=log_format, progress=progress)] if logs else []
-    yield Traffic(files=tuple(files), remote=(), size=files[0].size if files else None)
+    remote: list[TrafficSource] = []
+    async with AsyncExitStack() as stack:
+        if blobs or workspaces:
+            settings = load_settings({**environ, WORKSPACES.name: ",".join(workspaces)}, required=())
+            remote += [await stack.enter_async_context(_log_blobs(settings, url, progress)) for url in blobs]
+            if workspaces:
+                remote.append(await stack.enter_async_context(_log_analytics(settings)))
+        yield Traffic(files=tuple(files), remote=tuple(remote), size=files[0].size if files and not blobs else None)
+
+
+@asynccontextmanager
+async def _log_analytics(settings: Settings) -> AsyncIterator[TrafficSource]:
+    from shared.adapters.credentials import make_credential  # noqa: PLC0415  see the module's docstring
+    from shared.adapters.log_analytics import LogAnalytics  # noqa: PLC0415  the same
+
+    endpoint = settings.logs_endpoint
+    async with (
+        make_credential(
+            settings.credential.value,
+            endpoint=endpoint.url,
+            authority=endpoint.authority,
+            client_id=settings.managed_identity_client_id,
+        ) as credential,
+        LogAnalytics(settings.workspaces, endpoint=endpoint.url, credential=credential, tables=settings.audit_tables) as source,
+    ):
+        yield source
+
+
+@asynccontextmanager
+async def _log_blobs(settings: Settings, url: str, progress: Callable[[int], None] | None) -> AsyncIterator[TrafficSource]:
+    from shared.adapters.credentials import make_credential  # noqa: PLC0415  see the module's docstring
+    from shared.adapters.log_blobs import LogBlobs  # noqa: PLC0415  the same
+
+    if BlobUrl(url).is_loopback and isinstance(settings.storage, StorageByKey):
+        async with LogBlobs.with_connection_string(settings.storage.connection_string, url, progress=progress) as source:
+            yield source
+        return
+    kind, client_id = settings.credential.value, settings.managed_identity_client_id
+    authority = settings.arm_endpoint.authority
+    async with (
+        make_credential(kind, endpoint=url, authority=authority, client_id=client_id) as credential,
+        LogBlobs.with_identity(url, credential, progress=progress) as source,
+    ):
+        yield source
+
+
+async def audit_traffic(environ: Mapping[str, str]) -> AuditRound | None:
+    """Audit the window that is due; None where no workspace is named or nothing is due.
+
+    Raises:
+        ConfigError: where a setting is wrong.
+        AzureError: where the links of the scanned subscriptions cannot be read.
+        StoreError: where a store failed.
+
+    """
+    from shared.services.audit_timer import run_audit  # noqa: PLC0415  only where traffic is audited
+
+    if not WORKSPACES.text(environ):
+        return None
+    async with open_application(environ) as application, _log_analytics(application.settings) as source:
+        return await run_audit(application.engine, [source], application.settings.private_ranges)

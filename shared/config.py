@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 from uuid import UUID
 
+from shared.core.address import PrivateRanges
 from shared.core.confirm import TakeBackPolicy
 from shared.core.errors import ConfigError
 from shared.core.verdict import Mode
@@ -171,6 +172,12 @@ class Settings:
     alerts_event_grid: str | None
     alerts_reminder: timedelta
     alerts_schedule: str
+    logs_endpoint: ArmEndpoint
+    workspaces: tuple[str, ...]
+    """Lower-case GUIDs, each once."""
+    audit_tables: tuple[str, ...]
+    private_ranges: PrivateRanges
+    audit_schedule: str
     storage: StorageByKey | StorageByIdentity | None = None
     """The Functions host's own storage account; None where there is none."""
 
@@ -426,6 +433,40 @@ def _arm_endpoint(text: str) -> ArmEndpoint:
         raise ValueError(message)
     host = f"[{url.hostname}]" if ":" in url.hostname else url.hostname
     return ArmEndpoint(url=f"{url.scheme}://{host}" + ("" if port is None else f":{port}"), authority=None)
+
+
+_LOGS: Final = {
+    "public": ArmEndpoint(url="https://api.loganalytics.io", authority="login.microsoftonline.com"),
+    "usgov": ArmEndpoint(url="https://api.loganalytics.us", authority="login.microsoftonline.us"),
+    "china": ArmEndpoint(url="https://api.loganalytics.azure.cn", authority="login.chinacloudapi.cn"),
+}
+
+
+def _logs_endpoint(text: str) -> ArmEndpoint:
+    endpoint = _LOGS.get(text) or _arm_endpoint(text)
+    if endpoint.is_plain_http and not endpoint.is_loopback:
+        message = f"plain http is accepted for loopback alone, and {endpoint.url} is not; use https"
+        raise ValueError(message)
+    return endpoint
+
+
+AUDITED: Final = ("AppServiceHTTPLogs", "AppRequests", "AppTraces", "FunctionAppLogs")
+"""The tables of Log Analytics that say where requests come from."""
+
+
+def _tables(text: str) -> tuple[str, ...]:
+    found = tuple(dict.fromkeys(_items(text)))
+    if unknown := [one for one in found if one not in AUDITED]:
+        message = f"{_quote(unknown[0])} is none of {', '.join(AUDITED)}{_did_you_mean(unknown[0], AUDITED)}"
+        raise ValueError(message)
+    return found
+
+
+def _private_ranges(text: str) -> PrivateRanges:
+    try:
+        return PrivateRanges.parse(_items(text))
+    except ConfigError as error:
+        raise ValueError("; ".join(error.problems)) from None
 
 
 _LOOPBACK_4: Final = ipaddress.IPv4Network("127.0.0.0/8")
@@ -704,6 +745,41 @@ ALERTS_SCHEDULE: Final = Setting(
     doc="When the deployed app delivers alerts; the Functions host reads it, so it must be set there.",
     parse=_schedule,
 )
+LOGS_ENDPOINT: Final = Setting(
+    name="LINKGUARD_LOGS_ENDPOINT",
+    default="public",
+    values="`public`, `usgov`, `china`, or a URL",
+    doc="The query API of Log Analytics; plain http is for loopback alone.",
+    parse=_logs_endpoint,
+)
+WORKSPACES: Final = Setting(
+    name="LINKGUARD_WORKSPACES",
+    default="",
+    values="workspace ids, comma-separated",
+    doc="The Log Analytics workspaces whose traffic logs the deployed app audits; none without it.",
+    parse=_subscriptions,
+)
+AUDIT_TABLES: Final = Setting(
+    name="LINKGUARD_AUDIT_TABLES",
+    default="AppServiceHTTPLogs",
+    values="`AppServiceHTTPLogs`, `AppRequests`, `AppTraces`, `FunctionAppLogs`, comma-separated",
+    doc="The tables that are audited; one that cannot be read makes every target inconclusive.",
+    parse=_tables,
+)
+PRIVATE_RANGES: Final = Setting(
+    name="LINKGUARD_PRIVATE_RANGES",
+    default="",
+    values="ranges such as `10.20.0.0/16`, comma-separated",
+    doc="What alone counts as private in an audit; RFC 1918 and fc00::/7 without it.",
+    parse=_private_ranges,
+)
+AUDIT_SCHEDULE: Final = Setting(
+    name="LINKGUARD_AUDIT_SCHEDULE",
+    default="0 35 * * * *",
+    values="an NCRONTAB expression of six fields, UTC",
+    doc="When the deployed app audits traffic; the Functions host reads it, so it must be set there.",
+    parse=_schedule,
+)
 
 SETTINGS: Final[tuple[Setting[Any], ...]] = (
     MODE,
@@ -737,6 +813,11 @@ SETTINGS: Final[tuple[Setting[Any], ...]] = (
     ALERTS_EVENT_GRID,
     ALERTS_REMINDER,
     ALERTS_SCHEDULE,
+    LOGS_ENDPOINT,
+    WORKSPACES,
+    AUDIT_TABLES,
+    PRIVATE_RANGES,
+    AUDIT_SCHEDULE,
 )
 """Every setting, in the order in which the documentation lists them."""
 
@@ -807,6 +888,11 @@ def load_settings(environ: Mapping[str, str], *, required: Collection[Setting[An
         alerts_event_grid=reader.read(ALERTS_EVENT_GRID),
         alerts_reminder=reader.read(ALERTS_REMINDER),
         alerts_schedule=reader.read(ALERTS_SCHEDULE),
+        logs_endpoint=reader.read(LOGS_ENDPOINT),
+        workspaces=reader.read(WORKSPACES),
+        audit_tables=reader.read(AUDIT_TABLES),
+        private_ranges=reader.read(PRIVATE_RANGES),
+        audit_schedule=reader.read(AUDIT_SCHEDULE),
     )
     storage, storage_problems = read_storage(environ)
     settings = replace(settings, storage=storage)
@@ -835,6 +921,13 @@ def load_settings(environ: Mapping[str, str], *, required: Collection[Setting[An
         CREDENTIAL,
         ARM_ENDPOINT,
         holds=is_local or not (endpoint.is_plain_http and endpoint.is_loopback),
+    )
+    logs = settings.logs_endpoint
+    reader.agree(
+        f"{logs.url} takes real tokens and {endpoint.url} the local one; both must be on this machine, or neither",
+        LOGS_ENDPOINT,
+        CREDENTIAL,
+        holds=not settings.workspaces or (is_local and logs.is_loopback) or not (is_local or logs.is_plain_http),
     )
     reader.agree(
         f"0 (no limit) is for loopback endpoints alone, and {endpoint.url} is none",

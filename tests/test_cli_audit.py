@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import jsonschema
@@ -13,8 +14,10 @@ from ocsf_json_schema import OcsfJsonSchemaEmbedded, get_ocsf_schema  # type: ig
 from typer.testing import CliRunner
 
 from shared.cli import app
+from shared.local_azure import LocalAzure
 from tests import traffic_logs as logs
 from tests.desk import Ran
+from tests.kql.engine import Workspace
 from tests.traffic_logs import SITE, Row
 
 if TYPE_CHECKING:
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 PRIVATE = [Row(client="10.0.0.4"), Row(client="8.8.8.8", method="GET", path="/", second=1)]
 PUBLIC = [*PRIVATE, Row(client="8.8.8.8", second=2)]
 SECRET = "sesame"
+WORKSPACE = "00000000-0000-0000-0000-00000000000a"
 
 
 def run(*arguments: str, **settings: str) -> Ran:
@@ -133,3 +137,23 @@ def test_ocsf(tmp_path: Path) -> None:
         jsonschema.validate(event, schema.get_class_schema(schema.lookup_class_name_from_uid(event["class_uid"])))
         seen[name] = (event["class_uid"], event.get("compliance", {}).get("status"))
     assert seen == {"private": (2003, "Pass"), "public-seen": (2004, None), "inconclusive": (2003, "Fail")}
+
+
+def test_a_workspace(tmp_path: Path) -> None:
+    """A workspace is asked over its API; what cannot be read is exit code 3, and inconclusive."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    row = {**json.loads(logs.workspace(PRIVATE[0])), "TimeGenerated": (now - timedelta(minutes=5)).isoformat()}
+    with LocalAzure().in_thread() as azure:
+        azure.logs.engines[WORKSPACE] = Workspace(AppServiceHTTPLogs=[row])
+        settings = {
+            "LINKGUARD_LOGS_ENDPOINT": azure.url,
+            "LINKGUARD_ARM_ENDPOINT": azure.url,
+            "LINKGUARD_CREDENTIAL": "local",
+            "LINKGUARD_LEDGER": f"sqlite:///{tmp_path}/ledger.sqlite3",
+        }
+        ran = run("audit", "--workspace", WORKSPACE, "--json", **settings)
+        assert (ran.code, ran.json["targets"][0]["verdict"], ran.json["lines"]) == (0, "private", None)
+        settings["LINKGUARD_AUDIT_TABLES"] = "AppServiceHTTPLogs,AppTraces"
+        ran = run("audit", "--workspace", WORKSPACE, "--json", **settings)
+        assert (ran.code, ran.json["targets"][0]["reasons"][0]["code"]) == (3, "source_unreadable")
+        assert run("audit", "--workspace", "x", **settings).code == 2

@@ -25,6 +25,7 @@ from shared.config import (
     load_settings,
     parse_duration,
 )
+from shared.core.address import PrivateRanges
 from shared.core.confirm import TakeBackPolicy
 from shared.core.errors import ConfigError
 from shared.core.verdict import Mode
@@ -85,6 +86,11 @@ def test_defaults() -> None:
         alerts_event_grid=None,
         alerts_reminder=config.parse_duration(config.ALERTS_REMINDER.default),
         alerts_schedule=config.ALERTS_SCHEDULE.default,
+        logs_endpoint=ArmEndpoint(url="https://api.loganalytics.io", authority="login.microsoftonline.com"),
+        workspaces=(),
+        audit_tables=("AppServiceHTTPLogs",),
+        private_ranges=PrivateRanges(),
+        audit_schedule="0 35 * * * *",
     )
 
 

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from shared.core.address import AddressClass
+from shared.core.address import AddressClass, parse_address
 from shared.core.time_text import parse_time
 from shared.core.traffic import Kind, Resolved, resolve
 
@@ -33,7 +33,7 @@ UNNAMED: Final = "unnamed"
 
 _NESTED: Final = 3
 """Levels of JSON in JSON that are looked into."""
-PING_AGENT: Final = r"(?i)^\"?(?:AlwaysOn|HealthCheck|ReadyForRequest)(?:[^A-Za-z0-9]|$)"
+PING_AGENT: Final = r"(?i)^(?:AlwaysOn|HealthCheck|ReadyForRequest)(?:[^A-Za-z0-9]|$)"
 """User agents of the platform's own pings, for Python and RE2 alike."""
 SCM_HOST: Final = r"(?i)[.]scm[.]"
 """Hosts of SCM sites: ``<site>.scm.azurewebsites.net``, also behind an App Service Environment."""
@@ -165,7 +165,7 @@ def _number(text: str | None) -> float:
 _IN_TEXT: Final = re.compile(
     r"""(?i)(?<![a-z0-9])x[-_]?forwarded[-_]?for\\?["']?\s*[=:]\s*"""
     r"""(?:\\?"((?:[^"\\]|\\[^"])*)\\?"|'([^']*)'|\[([^\[\]"']*)\]"""
-    r"""|([^\s,;"'|&{}()]+(?:\s*,\s*[^\s,;"'|&{}()=]+(?![^\s,]*=))*))"""
+    r"""|([^\s,;"'|&{}()]+(?:(?:\s*,)+\s*[^\s,;"'|&{}()=]+(?![^\s,]*=))*))"""
 )
 _LONGEST_TEXT: Final = 65_536
 _MOST_VALUES: Final = 16
@@ -187,12 +187,17 @@ def _forwarded(levels: Iterable[_Fields], texts: Iterable[str]) -> tuple[str, ..
 
 def text_values(text: str) -> list[str]:
     """Every ``X-Forwarded-For=...`` and ``x_forwarded_for: "..."`` in a line for people."""
-    found = _IN_TEXT.finditer(text[:_LONGEST_TEXT])
-    return [
-        next(group for group in match.groups() if group is not None) for match, _ in zip(found, range(_MOST_VALUES), strict=False)
-    ]
+    text = text[:_LONGEST_TEXT]
+    found = [match for match, _ in zip(_IN_TEXT.finditer(text), range(_MOST_VALUES), strict=False)]
+    if not found:
+        return []
+    values = [next(group for group in match.groups() if group is not None) for match in found]
+    # A caller's part of the header may hold what looks like its end, so no address after a later comma is left out.
+    later = (match[1] for match in _LATER.finditer(text, found[0].end()))
+    return values + [one for one, _ in zip(later, range(_MOST_VALUES), strict=False) if parse_address(one) is not None]
 
 
+_LATER: Final = re.compile(r""",\s*["']?(\[?[0-9A-Fa-f]*[:.][0-9A-Fa-f:.]*\]?(?::[0-9]{1,5})?)""")
 _REQUEST_LINE: Final = re.compile(
     r"(?<![A-Za-z])(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS)[\s\"',:=]{1,4}(?:[a-z_]{1,16}=)?\"?((?:https?://[^/\s\"']{1,255})?/[^\s\"',;]*)",
 )

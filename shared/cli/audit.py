@@ -46,6 +46,14 @@ LogsOption = Annotated[
     typer.Option("--logs", metavar="PATH", help="A log file, a folder, a glob, or - for standard input; may be repeated."),
 ]
 MoreArgument = Annotated[list[str] | None, typer.Argument(metavar="[PATH]...", help="More log files, as a shell expands a glob.")]
+WorkspaceOption = Annotated[
+    list[str] | None,
+    typer.Option("--workspace", metavar="ID", help="A Log Analytics workspace, by its workspace id; may be repeated."),
+]
+BlobsOption = Annotated[
+    list[str] | None,
+    typer.Option("--blobs", metavar="URL", help="A container of exported logs, with a prefix if wanted; may be repeated."),
+]
 SinceOption = Annotated[
     str | None, typer.Option("--since", metavar="TIME", help="The window's first moment: ISO 8601, or how long ago, such as 1h.")
 ]
@@ -78,6 +86,8 @@ async def run(  # noqa: PLR0913  each is an option of its own
     *,
     more: MoreArgument = None,
     logs: LogsOption = None,
+    workspace: WorkspaceOption = None,
+    blobs: BlobsOption = None,
     since: SinceOption = None,
     until: UntilOption = None,
     target: TargetOption = None,
@@ -92,8 +102,8 @@ async def run(  # noqa: PLR0913  each is an option of its own
 
     now = make_clock().now()
     paths = [*(logs or []), *(more or [])]
-    if not paths:
-        raise ConfigError(["nothing to audit: give --logs PATH"])
+    if not paths and not workspace and not blobs:
+        raise ConfigError(["nothing to audit: give --logs PATH, --blobs URL or --workspace ID"])
     end = _time("--until", until, now)
     question = TrafficQuestion(
         since=_time("--since", since, now),
@@ -112,7 +122,14 @@ async def run(  # noqa: PLR0913  each is an option of its own
     fresh = None if end is None else Freshness(until=end, at_most=STALE_AFTER)
     always = Freshness(until=end or now, at_most=STALE_AFTER)
     with _progress() as bar:
-        async with open_traffic(common.environ, logs=paths, log_format=log_format, progress=bar.advance) as traffic:
+        async with open_traffic(
+            common.environ,
+            logs=paths,
+            log_format=log_format,
+            blobs=blobs or (),
+            workspaces=workspace or (),
+            progress=bar.advance,
+        ) as traffic:
             bar.planned(traffic.size)
             inquiries = [Inquiry(source=one, question=question, freshness=fresh) for one in traffic.files]
             inquiries += [Inquiry(source=one, question=windowed, freshness=always) for one in traffic.remote]

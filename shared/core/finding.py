@@ -57,6 +57,10 @@ class FindingId(StrEnum):
     REVOKE_WITHHELD = "revoke_withheld"
     REVOKE_REFUSED = "revoke_refused"
 
+    # What traffic logs say.
+    TRAFFIC_PUBLIC = "traffic_public"
+    TRAFFIC_INCONCLUSIVE = "traffic_inconclusive"
+
     # About the watching itself.
     FINDINGS_FLOOD = "findings_flood"
     ALERT_UNDELIVERED = "alert_undelivered"

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Final, Self
 
 from aiohttp import web
 
+from shared.local_azure import log_workspaces
 from shared.local_azure.admin import ROOT, Admin
 from shared.local_azure.front_door import FrontDoor, HttpRequest
+from shared.local_azure.log_workspaces import LogWorkspaces
 from shared.local_azure.world import World
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ class LocalAzure:
     ) -> None:
         self.world = world or World(clock=clock, knobs=knobs)
         self.door = FrontDoor(self.world)
+        self.logs = LogWorkspaces()
         self._admin = Admin(self.world, self.door)
         self._port = port
         self._runner: web.ServerRunner | None = None
@@ -109,6 +112,8 @@ class LocalAzure:
         )
         if arrived.path.startswith(ROOT):
             return await _send(request, self._admin.answer(arrived))
+        if arrived.path.startswith(log_workspaces.ROOT):
+            return await _send(request, self.logs.answer(arrived, self.door.tokens))
         return await _send(request, self.door.answer(arrived))
 
 

@@ -20,7 +20,8 @@ from shared.adapters import log_files
 from shared.adapters.log_bytes import LogInput
 from shared.adapters.log_files import LONGEST_LINE, LogFiles, detect
 from shared.adapters.log_format import LogFormat
-from shared.core.address import AddressClass
+from shared.adapters.log_records import from_text
+from shared.core.address import DEFAULT_RANGES, AddressClass
 from shared.core.arm_id import ArmId
 from shared.core.errors import ConfigError
 from shared.core.model import Target
@@ -185,6 +186,16 @@ def test_a_caller_cannot_write_the_header_into_another_field(tmp_path: Path) -> 
     text = logs.text_line(Row(client=None, forwarded="8.8.8.8", query="x_forwarded_for=10.0.0.1"))
     (table,) = read(put(tmp_path, text)).tables
     assert table.upstream == {AddressClass.PUBLIC: 1}
+
+
+@pytest.mark.parametrize("end", ["", " took 5 ms", ", user=me", '" took 5'])
+@given(claim=st.text(alphabet=st.characters(exclude_characters="\n\r", exclude_categories=["Cs"]), max_size=30))
+def test_a_forged_part_in_text_never_makes_public_private(claim: str, end: str) -> None:
+    """A line for people has no certain end of the header: whatever the caller's part looks like, public stays not private."""
+    for quote in ("", '"', "'"):
+        line = f"POST /x x_forwarded_for={quote}10.0.0.4{claim}, 8.8.8.8{quote}{end}"
+        request = from_text(line)
+        assert request is None or request.source(DEFAULT_RANGES).cls is not AddressClass.PRIVATE, line
 
 
 def test_application_insights(tmp_path: Path) -> None:
