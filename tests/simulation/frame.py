@@ -44,9 +44,12 @@ class ReadDocument:
 # A step and its children share them; another step, even of the same worker, has its own.
 FRAME: ContextVar[Frame | None] = ContextVar("FRAME", default=None)
 DOCUMENT: ContextVar[ReadDocument | None] = ContextVar("DOCUMENT", default=None)
+TOLD: ContextVar[list[tuple[str, str]] | None] = ContextVar("TOLD", default=None)
+"""The findings that a job has told so far: what they are and what they are about."""
 
 
 def forget() -> None:
     """A new job begins: it has nothing of the one that asked for it."""
     FRAME.set(None)
     DOCUMENT.set(None)
+    TOLD.set([])

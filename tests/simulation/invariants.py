@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from shared.core.arm_id import ArmId
 from shared.core.finding import FindingId, Severity
-from shared.core.ledger import ChainCheck, RecordKind
+from shared.core.ledger import ChainCheck, RecordKind, canonical
 from shared.core.model import Target
 from shared.services.replay import replay
 from tests.simulation.chaos import ARM_TIMEOUT
@@ -32,7 +32,9 @@ from tests.simulation.truth import CodeTruth
 from tests.simulation.world import World, whose
 
 if TYPE_CHECKING:
-    from shared.core.ledger import Record
+    from collections.abc import Mapping, Sequence
+
+    from shared.core.ledger import Json, Record
     from shared.services.results import DecisionReport, SweepResult, TargetResult
     from tests.simulation.ports import Process
     from tests.simulation.rules import Rules
@@ -360,23 +362,33 @@ class Checker:
 
     # What is told
 
+    def on_told(self, name: str, fields: Mapping[str, Json], severity: str) -> None:
+        """Telemetry has no secrets either."""
+        if CANARY in canonical({"name": name, "fields": dict(fields), "severity": severity}):
+            self.broken(7, f"a secret is told in {name}")
+
     def on_result(self, result: TargetResult) -> None:
+        """What a sweep says about one target."""
+        frame = self.looks.get((result.target.id.key, result.looked_at))
+        if frame is None:
+            self.broken(5, "a result that rests on no look")
+        else:
+            self.on_looked(frame, [(finding.id.value, finding.about) for finding in result.findings])
+
+    def on_looked(self, frame: Frame, findings: Sequence[tuple[str, str]]) -> None:
         """Pending connections that fit one link, listed together, are each told as critical.
 
         Not one whose approval is announced and may be under way: what becomes of it is found out first, and its rivals are
         told.
         """
-        frame = self.looks.get((result.target.id.key, result.looked_at))
-        if frame is None or frame.finished is None:
-            self.broken(5, "a result that rests on no look")
-            return
-        told = {finding.about for finding in result.findings if finding.id is FindingId.IMPOSTOR_SUSPECTED}
-        under_way = {intent.connection for intent in self.oracle.chain(result.target).approvals() if intent.open}
+        told = {about for id_, about in findings if id_ == FindingId.IMPOSTOR_SUSPECTED.value}
+        chain = self.oracle.chains.get(frame.chain) or Chain()
+        under_way = {intent.connection for intent in chain.approvals() if intent.open}
         told |= {one.id.key for one in frame.connections or () if low(one.id) in under_way}
         pending = [one for one in frame.connections or () if one.status.value == "Pending"]
         for _, service in frame.services.values():
             for link in service.links if service else ():
-                if link.target != result.target:
+                if link.target is None or link.target.id.key != frame.chain:
                     continue
                 named = [one for one in pending if self.oracle.fits_template(one, link, "{link}")]
                 alike = [one for one in named if one.description == link.request_message]

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from shared.core.errors import AzureError, LinkguardError
+from shared.core.event import Verb
 from shared.core.history import HumanDecision
 from shared.core.model import CONNECTION_CHILD
 from shared.services.human import decide_by_hand
@@ -43,8 +44,9 @@ class People:
         world = setting.world
         for action in setting.story.actions:
             world.loop.call_later(action.at, self._act, action)
-        world.on_link_made = lambda link: queue.event(str(link.id))
-        world.on_decided = lambda connection: queue.event(str(connection.id))
+        world.on_link_made = lambda link: queue.event(Verb.WRITE, str(link.id))
+        world.on_link_deleted = lambda link: queue.event(Verb.DELETE, str(link.id))
+        world.on_decided = lambda connection: queue.event(Verb.WRITE, str(connection.id))
         if Fault.FORGED_EVENTS in setting.story.faults:
             for _ in range(4):
                 world.loop.call_later(world.rng.uniform(10, setting.story.duration), self._forge)
@@ -58,7 +60,10 @@ class People:
         """An event about what is not there, or is not ours, or is no id at all."""
         world = self._setting.world
         target = world.rng.choice(world.targets)
+        if world.rng.random() < 0.3:
+            self._queue.insert(world.rng.choice(("junk", '{"v":1,"id":"/subscriptions/junk","attempt":1}')), timedelta())
         self._queue.event(
+            world.rng.choice(tuple(Verb)),
             world.rng.choice(
                 (
                     "/subscriptions/junk\r\nX: y",
@@ -66,7 +71,7 @@ class People:
                     str(world.rng.choice(world.services).child("sharedPrivateLinkResources", "not-there")),
                     str(world.rng.choice([*world.connections, target.id])),
                 )
-            )
+            ),
         )
 
     def _act(self, action: Action) -> None:

@@ -17,6 +17,7 @@ from shared.core.errors import (
     AzurePolicyError,
     AzureThrottledError,
     AzureUnavailableError,
+    QueueError,
     StoreConflictError,
     StoreUnavailableError,
 )
@@ -25,13 +26,13 @@ from shared.core.model import Connection, Link, ListedSite, SignalR
 from shared.core.problem import Problem
 from shared.ports import CallCount, Document, Reading, Versioned
 from tests.simulation.chaos import ARM_TIMEOUT
-from tests.simulation.frame import DOCUMENT, FRAME, Frame, ReadDocument
+from tests.simulation.frame import DOCUMENT, FRAME, TOLD, Frame, ReadDocument
 from tests.simulation.spelling import respell
 from tests.simulation.story import Fault
 from tests.simulation.world import STALE_FOR
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
     from datetime import datetime
 
     from shared.core.arm_id import ArmId
@@ -354,6 +355,49 @@ class SimulatedState(_StorePort):
         await self._reach()
         rows = self._stores.rows.get(partition, {})
         return {key: Versioned(value=json.loads(text), version=version) for key, (text, version) in rows.items()}
+
+
+class SimulatedQueue:
+    """The work queue, as a worker puts messages on it. It lives where the stores do, and fails as they do."""
+
+    def __init__(self, process: Process, world: World, stores: SharedStores, insert: Callable[[str, timedelta], str]) -> None:
+        self._process = process
+        self._world = world
+        self._stores = stores
+        self._insert = insert
+
+    async def put(self, text: str, *, delay: timedelta = timedelta()) -> str:
+        await self._process.pause(self._process.chaos.store_latency())
+        if self._stores.away_until > self._world.loop.elapsed:
+            message = f"the queue is away {CANARY}"
+            raise QueueError(message)
+        id_ = self._insert(text, delay)
+        self._process.check()
+        if self._process.chaos.strikes(Fault.STORE_LOST_ANSWERS):
+            message = f"the queue's answer was lost {CANARY}"
+            raise QueueError(message)
+        return id_
+
+
+class SimulatedTelemetry:
+    """What is told while it happens: held to what it may hold, and to what it must."""
+
+    def __init__(self, checker: Checker) -> None:
+        self._checker = checker
+
+    def record(self, name: str, fields: Mapping[str, Json], *, severity: Literal["debug", "info", "warning", "error"]) -> None:
+        self._checker.on_told(name, fields, severity)
+        told = TOLD.get()
+        if told is None:
+            return
+        if name == "finding":
+            told.append((str(fields["finding"]), str(fields["about"])))
+        elif name == "message" and "verdicts" in fields and (frame := FRAME.get()) is not None:
+            self._checker.on_looked(frame, told)
+            told.clear()
+
+    def measure(self, name: str, value: float, dimensions: Mapping[str, str]) -> None:
+        """Numbers are not looked at."""
 
 
 class SimulatedAllowlist:

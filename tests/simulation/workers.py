@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import timedelta
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from itertools import count
 from typing import TYPE_CHECKING, Final
 
-from shared.core.arm_id import ArmId, fold_case
 from shared.core.confirm import TakeBackPolicy
 from shared.core.errors import LinkguardError
-from shared.core.model import Target
+from shared.core.event import RawEvent, Verb
 from shared.core.verdict import Mode
-from shared.services.reconcile import Engine, reconcile
+from shared.services import rounds
+from shared.services.dispatch import Arrival, take_event, take_message
+from shared.services.poison import take_poison
+from shared.services.reconcile import Engine
 from shared.services.settings import EngineSettings
 from shared.services.snapshot import Snapshots
-from shared.services.sweep import settle, sweep
+from shared.services.telemetry import ToldLedger
+from shared.services.work import Work
 from tests.simulation.chaos import ARM_TIMEOUT, Chaos
-from tests.simulation.dispatch import targets_of
 from tests.simulation.frame import forget
 from tests.simulation.invariants import Checker
 from tests.simulation.ports import (
+    CANARY,
     Crashed,
     Process,
     SharedStores,
@@ -28,7 +32,9 @@ from tests.simulation.ports import (
     SimulatedAllowlist,
     SimulatedAzure,
     SimulatedLedger,
+    SimulatedQueue,
     SimulatedState,
+    SimulatedTelemetry,
     WorkerClock,
 )
 from tests.simulation.story import Fault, Story
@@ -36,20 +42,20 @@ from tests.simulation.world import KEY, KEY_ID, SUBSCRIPTIONS, World
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Coroutine
 
-    from shared.services.results import SweepResult, TargetResult
+    from shared.services.results import SweepResult
 
 SETTLE: Final = timedelta(seconds=30)
 SNAPSHOT_AGE: Final = timedelta(minutes=10)
-RECHECK: Final = 15.0
-RECHECK_MOST: Final = 600.0
+RECHECK: Final = timedelta(seconds=15)
+RECHECK_MOST: Final = timedelta(minutes=10)
 VISIBILITY: Final = 120.0
 """Seconds until a message that nobody deleted is there again."""
 POISON: Final = 5
 """Deliveries after which a message is put aside."""
-LOOKS: Final = 3
-"""Looks that one message asks for; then the sweep has it."""
+SWEEP_RUN: Final = timedelta(seconds=20)
+"""So short that what is left of a sweep goes on in messages now and then."""
 
 
 def settings_of(story: Story) -> EngineSettings:
@@ -60,8 +66,8 @@ def settings_of(story: Story) -> EngineSettings:
         settle=SETTLE,
         confirm_deadline=timedelta(seconds=story.deadline),
         take_back=TakeBackPolicy(story.take_back),
-        recheck_delay=timedelta(seconds=RECHECK),
-        recheck_max=timedelta(seconds=RECHECK_MOST),
+        recheck_delay=RECHECK,
+        recheck_max=RECHECK_MOST,
         approvals_per_target_per_hour=story.per_target,
         approvals_per_hour=story.per_hour,
         snapshot_max_age=SNAPSHOT_AGE,
@@ -82,6 +88,20 @@ class Setting:
     checker: Checker
     chaos: Chaos
     settings: EngineSettings
+    insert: Callable[[str, timedelta], str] = lambda _text, _delay: ""
+    """Puts a message on the queue."""
+
+    def work(self, process: Process) -> Work:
+        """What a worker's triggers are handed."""
+        telemetry = SimulatedTelemetry(self.checker)
+        engine = self.engine(process)
+        return Work(
+            engine=replace(engine, ledger=ToldLedger(engine.ledger, telemetry, engine.clock)),
+            queue=SimulatedQueue(process, self.world, self.stores, lambda text, delay: self.insert(text, delay)),  # noqa: PLW0108  it is set later
+            telemetry=telemetry,
+            sweep_run=SWEEP_RUN,
+            sweep_max_age=timedelta(minutes=30),
+        )
 
     def engine(self, process: Process) -> Engine:
         azure = SimulatedAzure(process, self.world, self.checker)
@@ -109,30 +129,30 @@ class Worker:
         self._skew = skew
         self._tasks: set[asyncio.Task[None]] = set()
         self.process: Process | None = None
-        self.engine: Engine | None = None
+        self.work: Work | None = None
         self._begin()
 
     def _begin(self) -> None:
         self.process = Process(self.name, self._setting.chaos, skew=self._skew)
         self.process.on_death = self._died
-        self.engine = self._setting.engine(self.process)
+        self.work = self._setting.work(self.process)
 
     def _died(self) -> None:
         self._setting.say(self.name, "DIES")
         self._setting.checker.counts["crashes"] += 1
-        self.process = self.engine = None
+        self.process = self.work = None
         self._setting.world.loop.call_later(self._setting.chaos.rng.uniform(1, 90), self._begin)
 
-    def start(self, job: Callable[[Engine], Coroutine[None, None, None]], on_failure: Callable[[], None]) -> None:
+    def start(self, job: Callable[[Work], Coroutine[None, None, object]], on_failure: Callable[[], None]) -> None:
         """Run a job; ``on_failure`` is told where it failed or the worker died."""
-        if self.engine is None:
+        if self.work is None:
             on_failure()
             return
-        task = self._setting.world.loop.create_task(self._run(job(self.engine), on_failure))
+        task = self._setting.world.loop.create_task(self._run(job(self.work), on_failure))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _run(self, job: Coroutine[None, None, None], on_failure: Callable[[], None]) -> None:
+    async def _run(self, job: Coroutine[None, None, object], on_failure: Callable[[], None]) -> None:
         forget()
         try:
             await job
@@ -147,45 +167,72 @@ class Worker:
 
 @dataclass(slots=True)
 class _Message:
-    number: int
-    uri: str
-    target: Target | None = None
-    via: tuple[ArmId, ...] = ()
-    """The service whose link the event named: it is read at each look that the event asks for."""
-    looks: int = 0
+    id: str
+    text: str
+    inserted: datetime
+    """In whole seconds, as a queue has it."""
     deliveries: int = 0
     done: bool = False
 
 
 class Queue:
-    """A storage queue: at least once, each message hidden while somebody works on it, put aside after some tries."""
+    """Event Grid, and a storage queue: at least once, each message hidden while somebody works on it, put aside after tries."""
 
     def __init__(self, setting: Setting, workers: list[Worker]) -> None:
         self._setting = setting
         self._workers = workers
         self._numbers = count(1)
         self.open = True
+        setting.insert = self.insert
 
-    def event(self, uri: str) -> None:
-        """An event of Event Grid: lost, late, repeated, in any order."""
+    # Event Grid
+
+    def event(self, verb: Verb, uri: str) -> None:
+        """An event: lost, late, repeated, in any order."""
         chaos = self._setting.chaos
         if chaos.strikes(Fault.LOST_EVENTS, rate=0.4):
             return
+        raw = RawEvent(
+            id=f"event-{next(self._numbers)}",
+            type=verb.value,
+            subject=uri,
+            time=self._setting.world.now(),
+            data={"resourceUri": uri, "claims": {"name": CANARY}, "authorization": {"evidence": CANARY}},
+        )
         times = 1 + (chaos.rng.randint(1, 3) if chaos.strikes(Fault.REPEATED_EVENTS, rate=0.4) else 0)
         for _ in range(times):
             late = chaos.strikes(Fault.LATE_EVENTS, rate=0.4)
-            self._later(_Message(next(self._numbers), uri), chaos.rng.uniform(0.5, 1800 if late else 10))
+            self._hand_over(raw, chaos.rng.uniform(0.5, 1800 if late else 10))
+
+    def _hand_over(self, raw: RawEvent, seconds: float) -> None:
+        def deliver() -> None:
+            if self.open:
+                self._any().start(lambda work: take_event(work, raw), lambda: self._hand_over(raw, 30.0))
+
+        self._setting.world.loop.call_later(seconds, deliver)
+
+    # The queue
+
+    def insert(self, text: str, delay: timedelta) -> str:
+        """Put a message on the queue."""
+        message = _Message(f"message-{next(self._numbers)}", text, self._setting.world.now().replace(microsecond=0))
+        self._later(message, delay.total_seconds() + self._setting.chaos.rng.uniform(0.05, 1.0))
+        return message.id
 
     def _later(self, message: _Message, seconds: float) -> None:
         self._setting.world.loop.call_later(seconds, lambda: self._deliver(message))
+
+    def _any(self) -> Worker:
+        return self._setting.chaos.rng.choice(self._workers)
 
     def _deliver(self, message: _Message) -> None:
         if message.done or not self.open:
             return
         message.deliveries += 1
         if message.deliveries > POISON:
-            self._setting.say("queue", f"message {message.number} is poison")
+            self._setting.say("queue", f"{message.id} is poison")
             self._setting.checker.counts["poison"] += 1
+            self._any().start(lambda work: take_poison(work, message.id, message.text), lambda: self._later(message, 10.0))
             return
         failed: list[bool] = []
 
@@ -199,25 +246,13 @@ class Queue:
                 self._deliver(message)
 
         self._setting.world.loop.call_later(VISIBILITY, on_timeout)
-        worker = self._setting.chaos.rng.choice(self._workers)
-        worker.start(lambda engine: self._handle(engine, message), on_failure)
+        self._any().start(lambda work: self._take(work, message), on_failure)
 
-    async def _handle(self, engine: Engine, message: _Message) -> None:
-        hinted = await targets_of(engine, message.uri)
-        for target, via in [(message.target, message.via)] if message.target else hinted:
-            result = await (reconcile(engine, target, via) if via else settle(engine, target))
-            self._setting.checker.on_result(result)
-            self._again(message, target, via, result)
+    @staticmethod
+    async def _take(work: Work, message: _Message) -> None:
+        arrival = Arrival(id=message.id, text=message.text, inserted=message.inserted, tries=message.deliveries)
+        await take_message(work, arrival)
         message.done = True
-
-    def _again(self, message: _Message, target: Target, via: tuple[ArmId, ...], result: TargetResult) -> None:
-        if not result.waiting or message.looks >= LOOKS or message.done:
-            return
-        pause = min(RECHECK * 2**message.looks, RECHECK_MOST)
-        if result.look_at is not None and result.look_at > result.looked_at:
-            known = (result.look_at - result.looked_at).total_seconds()
-            pause = min(pause, known) if result.unscheduled else known
-        self._later(_Message(next(self._numbers), message.uri, target, via, message.looks + 1), pause)
 
 
 class Timer:
@@ -240,15 +275,13 @@ class Timer:
             chaos.rng.choice(self._workers).start(self._run, lambda: None)
         self._tick(self._setting.story.sweep_every)
 
-    async def _run(self, engine: Engine) -> None:
-        tell(self._setting, await sweep(engine))
+    async def _run(self, work: Work) -> None:
+        result = await rounds.run(work)
+        if result is not None:
+            tell(self._setting, result)
 
 
 def tell(setting: Setting, result: SweepResult) -> None:
     """Hand a sweep's results to the checker."""
     for one in result.targets:
         setting.checker.on_result(one)
-
-
-def in_scope(target: Target, settings: EngineSettings) -> bool:
-    return fold_case(target.id.subscription) in map(fold_case, settings.subscriptions)

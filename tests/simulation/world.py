@@ -101,6 +101,7 @@ class World:
         self.signed: dict[str, tuple[ArmId, Target, str, datetime]] = {}
         """Each message that was signed for a link, and what it was signed for."""
         self.on_link_made: Callable[[Link], None] = lambda _: None
+        self.on_link_deleted: Callable[[Link], None] = lambda _: None
         self.on_decided: Callable[[Connection], None] = lambda _: None
         self._views: dict[Target, list[tuple[float, tuple[Connection, ...]]]] = defaultdict(lambda: [(0.0, ())])
         self._numbers = itertools.count(1)
@@ -169,6 +170,7 @@ class World:
         true.alive = False
         del self.links[true.link.id]
         self.say(f"link {_name(true.link)} is gone")
+        self.on_link_deleted(true.link)
 
     def message(self, act: Action) -> str:
         """The request message that an act carries."""
