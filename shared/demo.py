@@ -18,6 +18,7 @@ import aiohttp
 from shared.bootstrap import open_application, read_report
 from shared.core.arm_id import ArmId
 from shared.core.ledger import verify_chain
+from shared.demo_traffic import audit_an_hour
 from shared.local_azure import LOCAL_TOKEN, SUBSCRIPTION, Knobs, LocalAzure
 from shared.report.html import report_html
 from shared.services.wait import sweep_until_done
@@ -165,7 +166,9 @@ async def _guard(azure: LocalAzure, scene: Scene, folder: Path, say: Callable[[s
         whole = await _verify(application.engine.ledger, say)
     say("6. linkguard report")
     say(f"   {await asyncio.to_thread(_write, report_html(await read_report(settings)))}")
-    return 0 if whole and _as_it_must_be(azure, result, scene, say) else 1
+    say("7. linkguard audit: an hour of traffic")
+    judged = await audit_an_hour(scene.func, scene.web, folder, say)
+    return 0 if whole and judged and _as_it_must_be(azure, result, scene, say) else 1
 
 
 def _write(page: str) -> str:

@@ -1,0 +1,150 @@
+"""The audit of local files, side by side with GoAccess, with a bare scan by the same engine, and with ``wc -l``."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+ROOT = Path(__file__).parent.parent.parent
+MILLION = 1_000_000
+SIZES = (MILLION, 10 * MILLION)
+_START = datetime(2026, 11, 23, 10, tzinfo=UTC)
+_BATCH = 20_000
+_SITE = "/SUBSCRIPTIONS/00000000-0000-0000-0000-000000000001/RESOURCEGROUPS/CONTOSO/PROVIDERS/MICROSOFT.WEB/SITES/CONTOSO-FUNC"
+_GOACCESS = json.dumps(
+    {
+        "time": "%dT%t.%^",
+        "properties": {"CsMethod": "%m", "CsUriStem": "%U", "CIp": "%h", "CsHost": "%v", "ScStatus": "%s"},
+    }
+)
+_BARE = """
+import sys, tempfile, duckdb
+fields = ["time", "resourceId", "category", "properties.CIp", "properties.CsMethod"]
+fields += ["properties.CsUriStem", "properties.CsHost", "properties.UserAgent"]
+paths = ", ".join(f"'$.{field}'" for field in fields)
+with tempfile.TemporaryDirectory() as folder:
+    connection = duckdb.connect(config={"threads": 2, "memory_limit": "320MB", "temp_directory": folder})
+    connection.execute("SET preserve_insertion_order = false")
+    lines = "read_csv(?, columns = {'line': 'VARCHAR'}, header = false, auto_detect = false, delim = chr(1) || chr(2), "
+    lines += "quote = '', escape = '', buffer_size = 8388608, max_line_size = 2097152)"
+    latest = ", ".join(f"max(d[{number}]) AS m{number}" for number in range(1, 9) if number != 4)
+    groups = f"SELECT d[4], count(*) AS n, {latest} FROM (SELECT json_extract_string(line, [{paths}]) AS d FROM {lines}) GROUP BY 1"
+    print(connection.execute(f"SELECT count(*), sum(n), max(m1) FROM ({groups})", [sys.argv[1]]).fetchone())
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One process."""
+
+    seconds: float
+    cpu: float
+    megabytes: float
+    """Resident at most."""
+
+
+def main() -> str:
+    """The table as Markdown."""
+    goaccess = shutil.which("goaccess")
+    if goaccess is None:
+        message = "goaccess is not here: it is a Debian package"
+        raise SystemExit(message)
+    rows = [
+        "| records, addresses | what | seconds | CPU, seconds | records a second | peak memory, MB | of the audit's time |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    notes: list[str] = []
+    with tempfile.TemporaryDirectory(prefix="linkguard-bench-") as folder:
+        for distinct in (False, True):
+            peaks = []
+            for count in SIZES:
+                path = Path(folder) / "log.json"
+                _write(path, count, distinct=distinct)
+                label = f"{count // MILLION}M, {'all distinct' if distinct else '330'}"
+                runs = _measure(path, goaccess, Path(folder))
+                rows += [_row(label, name, run, count, runs["linkguard audit"]) for name, run in runs.items()]
+                peaks.append(runs["linkguard audit"].megabytes)
+                notes.append(_note(label, runs))
+                path.unlink()
+            notes[-1] += f", peak memory {peaks[1] / peaks[0]:.2f} times that of 1M"
+    return "\n".join(rows) + "\n\n" + "\n".join(f"- {note}" for note in notes)
+
+
+def _measure(path: Path, goaccess: str, folder: Path) -> dict[str, Run]:
+    """Each command on the same file, the quick ones in turn and the best of three, so that a busy moment hits none alone."""
+    site = [sys.executable, "-c", "from shared.cli import main; main()", "audit", "--logs", str(path), "--json"]
+    quick = {"linkguard audit": site, "bare scan": [sys.executable, "-c", _BARE, str(path)], "wc -l": ["wc", "-l", str(path)]}
+    best: dict[str, Run] = {}
+    for _ in range(3):
+        for name, command in quick.items():
+            run = _run(command, good=(0, 1))
+            best[name] = min((best.get(name, run), run), key=lambda one: one.seconds)
+    command = [goaccess, str(path), "--no-global-config", f"--log-format={_GOACCESS}", "--date-format=%Y-%m-%d"]
+    best["GoAccess"] = _run([*command, "--time-format=%H:%M:%S", "--no-progress", "-o", str(folder / "report.json")], good=(0,))
+    found = json.loads((folder / "report.json").read_text(encoding="utf-8"))["general"]
+    if found["failed_requests"]:
+        message = "GoAccess did not read every record"
+        raise SystemExit(message)
+    return best
+
+
+def _run(command: Sequence[str], *, good: tuple[int, ...]) -> Run:
+    started = time.perf_counter()
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - started
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode not in good:
+        message = f"{command[0]} ended with {process.returncode}"
+        raise SystemExit(message)
+    return Run(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+
+
+def _row(label: str, name: str, run: Run, count: int, ours: Run) -> str:
+    return (
+        f"| {label} | {name} | {run.seconds:.1f} | {run.cpu:.1f} | {count / run.seconds:,.0f} | {run.megabytes:.0f} "
+        f"| {run.seconds / ours.seconds:.2f} |"
+    )
+
+
+def _note(label: str, runs: dict[str, Run]) -> str:
+    ours, bare, goaccess = runs["linkguard audit"], runs["bare scan"], runs["GoAccess"]
+    return (
+        f"{label}: {goaccess.seconds / ours.seconds:.0f} times GoAccess's rate (goal 15), "
+        f"{ours.seconds / bare.seconds:.2f} times the bare scan's time (goal at most 2; by CPU {ours.cpu / bare.cpu:.2f})"
+    )
+
+
+def _write(path: Path, count: int, *, distinct: bool) -> None:
+    with path.open("w", encoding="ascii") as file:
+        for first in range(0, count, _BATCH):
+            file.writelines(_records(first, min(first + _BATCH, count), distinct=distinct))
+
+
+def _records(first: int, last: int, *, distinct: bool) -> Iterator[str]:
+    for number in range(first, last):
+        if distinct:
+            address = f"{20 + (number >> 24 & 31)}.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
+        else:
+            seed = number % 330
+            address = f"10.{seed % 3}.{seed % 256}.{seed % 7}" if seed % 11 else f"20.{seed % 200}.7.{seed % 250}"
+        at = (_START + timedelta(milliseconds=number % 3_600_000)).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3]
+        yield (
+            f'{{"time":"{at}Z","resourceId":"{_SITE}","category":"AppServiceHTTPLogs","properties":{{"CsMethod":"POST",'
+            f'"CsUriStem":"/runtime/webhooks/signalr","SPort":"443","CIp":"{address}","UserAgent":"agent",'
+            f'"CsHost":"contoso-func.azurewebsites.net","ScStatus":200,"ScSubStatus":"0","ScWin32Status":"0",'
+            f'"ScBytes":{number % 5000},"CsBytes":{number % 900},"TimeTaken":{number % 300},"Result":"Success","Cookie":"-",'
+            f'"CsUriQuery":"","CsUsername":"","Referer":""}}}}\n'
+        )
