@@ -129,6 +129,7 @@ def test_a_subscription_that_cannot_be_listed_leaves_the_sweep_incomplete(desk: 
 
 def test_a_target_that_cannot_be_read_leaves_the_sweep_incomplete(desk: Desk) -> None:
     """The finding names the target."""
+    desk.put_link()
     desk.azure.faults.add(server_error(500), path="*privateEndpointConnections", times=None)
     ran = desk.run("sweep", "--json", LINKGUARD_ARM_TIMEOUT="200ms")
     found = [(one["id"], one["target"].lower()) for one in valid(ran.json, "sweep")["findings"]]
@@ -139,7 +140,7 @@ def test_an_approval_that_a_policy_refuses_is_not_written_completely(desk: Desk)
     """Exit code 3."""
     desk.put_link()
     desk.azure.faults.forbid_by_policy("*/privateEndpointConnections/write")
-    ran = desk.run("sweep", "--wait", "--timeout", "1s", "--json")
+    ran = desk.run("sweep", "--wait", "--timeout", "10s", "--json")
     assert ran.code == ExitCode.INCOMPLETE
     assert "write_refused" in [one["id"] for one in ran.json["findings"]]
 
@@ -179,6 +180,7 @@ def test_without_verbose_standard_error_is_silent(desk: Desk) -> None:
 
 def test_output_is_a_file_and_standard_output_stays_empty(desk: Desk) -> None:
     """Whatever the format; one that is there is replaced."""
+    desk.put_link()
     file = desk.folder / "report.json"
     file.write_text("old")
     ran = desk.run("sweep", "--json", "--output", str(file))
@@ -541,7 +543,9 @@ def test_every_command_is_tried_here() -> None:
 
     known = {path for path, _ in leaves(get_command(app))}
     tried = {tuple(word for word in one if re.fullmatch("[a-z]+", word) and word != "r") for one in commands()}
-    assert known == tried | {("demo",)}
+    # These have test files of their own: what they read is not the desk's.
+    elsewhere = {("alerts", "list"), ("alerts", "retry"), ("alerts", "test"), ("allowlist", "diff"), ("audit",), ("report",)}
+    assert known == tried | elsewhere | {("demo",)}
     for path, leaf in leaves(get_command(app)):
         options = {option for parameter in leaf.params for option in parameter.opts}
         assert path == ("demo",) or {"--format", "--json", "--output", "--verbose"} <= options
@@ -583,7 +587,7 @@ def test_help_waits_for_no_sdk() -> None:
     """Nor for anything else that only a command's work needs."""
     code = "import shared.cli, sys; print(*sys.modules)"
     done = subprocess.run([*command()[:1], "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
-    heavy = ("azure", "aiohttp", "aiosqlite", "shared.adapters", "shared.services", "shared.local_azure")
+    heavy = ("azure", "aiohttp", "aiosqlite", "duckdb", "shared.adapters.arm", "shared.services.reconcile", "shared.local_azure")
     assert [name for name in done.stdout.split() if name.startswith(heavy)] == []
 
 

@@ -13,6 +13,7 @@ from shared.core.arm_id import ArmId, fold_case
 from shared.core.entries import chain_of
 from shared.core.errors import AzureError, InvalidIdError, LedgerBrokenError, LinkguardError, StoreConflictError
 from shared.core.finding import Finding, FindingId, Severity
+from shared.core.history import Outcome
 from shared.core.model import ConnectionStatus, Target
 from shared.services.allowlist import LoadedAllowlist, load_allowlist
 from shared.services.conclude import finish
@@ -311,7 +312,15 @@ def merge(before: TargetResult, after: TargetResult) -> TargetResult:
         else now
         for now in after.decisions
     )
-    return replace(after, decisions=decisions)
+    # What Azure refused stays told for as long as it is not written.
+    told = {finding.fingerprint for finding in after.findings}
+    waiting = {one.connection.key for one in decisions if one.connection and one.outcome in {None, Outcome.NOT_WRITTEN.value}}
+    refused = tuple(
+        finding
+        for finding in before.findings
+        if finding.id is FindingId.WRITE_REFUSED and finding.about in waiting and finding.fingerprint not in told
+    )
+    return replace(after, decisions=decisions, findings=(*after.findings, *refused))
 
 
 async def _glance(engine: Engine, loaded: LoadedAllowlist, snapshot: Snapshot, target: Target) -> TargetResult | None:
