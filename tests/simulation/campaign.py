@@ -52,6 +52,7 @@ def campaign(seeds: Sequence[int], *, progress: bool = False) -> Campaign:
             result.counts.update(counts)
             if failure is not None:
                 result.failed.append((seed, *failure))
+                sys.stderr.write(f"seed {seed} breaks {failure[1]}\n")
             if progress and result.seeds % 100 == 0:
                 sys.stderr.write(f"\r{result.seeds} of {len(seeds)}, {len(result.failed)} failed")
                 sys.stderr.flush()
