@@ -116,6 +116,14 @@ def test_a_second_link_that_fits_makes_it_ambiguous(second: Link) -> None:
     assert isinstance(decide(evidence), Hold)
 
 
+def test_what_azure_lists_twice_is_not_taken_for_one() -> None:
+    """A link that is there twice could be two; a connection is not its own rival, and is decided about once only."""
+    twice = Watcher().evidence([a_link(), a_link()], [a_connection()])
+    assert twice.rival_links == (a_link(),)
+    first, second = Watcher().look([a_link()], [a_connection(), a_connection()]).evidence()
+    assert (first, first.rival_connections) == (second, ())
+
+
 def test_a_link_counts_by_any_template_that_a_rule_gives_for_it() -> None:
     """Also by the template of a rule that has expired, or that is not the one that governs."""
     old = a_rule(id="old", endpoint_name="{signalr}-{link}", signed=True, expires=NOW.date() - timedelta(days=1))
