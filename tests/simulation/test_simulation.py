@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,9 @@ from tests.simulation.mutants import MUTANTS
 from tests.simulation.mutation import mutated, planted
 from tests.simulation.run import run
 from tests.simulation.shrink import cut, shrink
-from tests.simulation.story import from_json
+from tests.simulation.story import Act, Action, RuleSpec, ServiceSpec, Story, TargetSpec, from_json
 
-SEEDS = range(100_000, 100_060)
+SEEDS = range(100_000, 100_040)
 REGRESSIONS = sorted((Path(__file__).parent / "regressions").glob("*.json"))
 ROOT = Path(__file__).parent.parent.parent
 
@@ -35,6 +36,39 @@ def test_what_was_found_once_stays_mended(path: Path) -> None:
     assert not outcome.violations, f"{outcome.violations[0]}: .venv/bin/python -m tests.simulation replay --story {path.name}"
 
 
+LINK = Action(
+    at=10, act=Act.MAKE_LINK, name="func-pe", message="please approve", connects_after=41, provisioned_after=70, shows_after=300
+)
+IMPOSTOR = Action(at=40, act=Act.IMPOSTOR, name="func-pe", message="please approve")
+RACES = {
+    # The genuine connection is there for half a second, unseen, while the impostor waits.
+    "race 1": (LINK, IMPOSTOR, Action(at=51.5, act=Act.PORTAL_DELETE)),
+    # The genuine connection comes a quarter of an hour after the link's Succeeded.
+    "race 2": (replace(LINK, connects_after=900), IMPOSTOR),
+    # The link's status never moves, and an impostor comes after the approval of the genuine connection.
+    "race 3": (replace(LINK, shows_after=-1.0), replace(IMPOSTOR, at=400)),
+}
+
+
+@pytest.mark.parametrize("race", RACES)
+def test_each_race_that_remains_happens_and_ends_as_it_is_said_to(race: str) -> None:
+    """The races that the documentation names are real, break no invariant, and end taken back or with an alarm."""
+    story = Story(
+        seed=1,
+        late=race == "race 2",
+        services=(ServiceSpec(subscription=0),),
+        targets=(TargetSpec(),),
+        rules=(RuleSpec(id="rule0", service=0, target=0),),
+        actions=RACES[race],
+        deadline=600.0,
+        skews=(0.0,),
+    )
+    outcome = run(story)
+    assert not outcome.violations
+    assert outcome.counts[race] == 1
+    assert outcome.counts["taken back, genuine" if race == "race 3" else "taken back, impostor"] == 1
+
+
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
 def test_every_bug_can_be_planted(mutant: object) -> None:
     """Each planted bug still changes what the product says: one that no longer does would be caught by nobody."""
@@ -47,7 +81,7 @@ def test_a_planted_bug_is_caught_shrunk_and_gone_again() -> None:
     with planted("settling-skipped"):
         story = next(story for story in map(story_of, range(100)) if run(story).violations)
         broken = run(story).violations[0].invariant
-        shrunk = shrink(story, broken, tries=25)
+        shrunk = shrink(story, broken, tries=12)
         assert any(violation.invariant == broken for violation in run(shrunk).violations)
         assert len(shrunk.actions) + len(shrunk.faults) <= len(story.actions) + len(story.faults)
     assert not run(story).violations
