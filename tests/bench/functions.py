@@ -1,0 +1,219 @@
+"""The app in the real Functions worker: its cold start beside an app with nothing in it, its memory, and a burst of events."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import statistics
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from azure.storage.queue.aio import QueueServiceClient
+
+from tests.azurite import server
+from tests.worker.stage import Stage, allowlist, open_host, open_stage
+from tests.worker.worker import Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from tests.worker.host import Host
+
+STARTS = 7
+EVENTS = 10_000
+TARGETS = 1_000
+AT_ONCE = 16
+"""Invocations that the host has under way on one worker."""
+HELLO = """
+import azure.functions as func
+
+app = func.FunctionApp()
+
+
+@app.route(route="hello", auth_level=func.AuthLevel.ANONYMOUS)
+async def hello(req: func.HttpRequest) -> func.HttpResponse:
+    return func.HttpResponse("hello")
+
+
+@app.event_grid_trigger(arg_name="event")
+async def on_resource_write(event: func.EventGridEvent) -> None:
+    return None
+"""
+
+
+def main() -> str:
+    """All measurements as Markdown."""
+    return asyncio.run(_measure())
+
+
+async def _measure() -> str:
+    with tempfile.TemporaryDirectory() as folder, server.run(Path(folder)) as azurite:
+        hello = Path(folder) / "hello"
+        hello.mkdir()
+        (hello / "function_app.py").write_text(HELLO, encoding="utf-8")
+        (hello / "host.json").write_text('{"version": "2.0"}', encoding="utf-8")
+        return "\n\n".join([await _cold_start(hello, azurite), await _burst(hello, azurite)])
+
+
+# Cold start
+
+
+async def _cold_start(hello: Path, azurite: server.Azurite) -> str:
+    """In turn, so that a machine that others share slows both alike; the median of each."""
+    times: dict[str, list[tuple[float, float]]] = {"hello": [], "linkguard": []}
+    for _ in range(STARTS):
+        times["hello"].append(await _start({}, hello))
+        times["linkguard"].append(await _start({}, None))
+    index = {name: statistics.median(one for one, _ in found) for name, found in times.items()}
+    whole = {name: statistics.median(one for _, one in found) for name, found in times.items()}
+    async with open_stage(azurite) as stage, open_host(stage) as host:
+        before = (await host.worker.ask("stats"))["rss_kib"]
+        began = time.perf_counter()
+        stage.azure.world.put_link(stage.service, "func-pe", stage.site)
+        await host.worker.message(json.dumps({"v": 1, "id": stage.site, "attempt": 1}))
+        first = time.perf_counter() - began
+        began = time.perf_counter()
+        await host.worker.message(json.dumps({"v": 1, "id": stage.site, "attempt": 2}))
+        second = time.perf_counter() - began
+        after = (await host.worker.ask("stats"))["rss_kib"]
+    return "\n".join(
+        [
+            f"| cold start, median of {STARTS} | an app with two functions and nothing in them | Linkguard | ratio |",
+            "|---|---|---|---|",
+            (
+                f"| the worker's init, index and load | {index['hello']:.3f} s | {index['linkguard']:.3f} s "
+                f"| {index['linkguard'] / index['hello']:.2f} |"
+            ),
+            (
+                f"| the same from the start of its process | {whole['hello']:.3f} s | {whole['linkguard']:.3f} s "
+                f"| {whole['linkguard'] / whole['hello']:.2f} |"
+            ),
+            "",
+            "| the first reconcile | |",
+            "|---|---|",
+            f"| which imports the SDKs and opens every connection | {first:.2f} s |",
+            f"| the next one | {second:.2f} s |",
+            f"| memory before it | {before / 1024:,.0f} MiB |",
+            f"| memory after it | {after / 1024:,.0f} MiB |",
+        ]
+    )
+
+
+async def _start(settings: Mapping[str, str], app: Path | None) -> tuple[float, float]:
+    began = time.perf_counter()
+    worker = Worker(settings, app=app) if app else Worker(settings)
+    async with worker:
+        return worker.index_seconds, time.perf_counter() - began
+
+
+# A burst
+
+
+@dataclass
+class _Delivered:
+    seconds: float
+    cpu: float
+
+    @property
+    def rate(self) -> float:
+        return EVENTS / self.seconds
+
+
+async def _burst(hello: Path, azurite: server.Azurite) -> str:
+    async with open_stage(azurite, LINKGUARD_SETTLE="1h", LINKGUARD_RECHECK_DELAY="1h", LINKGUARD_RECHECK_MAX="1h") as stage:
+        events = await _set_scene(stage)
+        async with Worker({}, app=hello) as nothing:
+            baseline = await _deliver(nothing, events)
+        async with open_host(stage) as host:
+            delivered = await _deliver(host.worker, events)
+            puts = await _puts(azurite)
+            began, cpu = time.perf_counter(), (await host.worker.ask("stats"))["cpu_seconds"]
+            messages = await _work_off(host)
+            seconds, cpu = time.perf_counter() - began, (await host.worker.ask("stats"))["cpu_seconds"] - cpu
+            what = Counter(str(one["what"]) for one in host.worker.records("message"))
+            failed = sum(not result.ok for result in host.results)
+    reads = stage.azure.requests.counts
+    looks = what["put back"] + what["looked at"] + what["left to the sweep"]
+    superseded = messages - looks - what["fanned out"]
+    return "\n".join(
+        [
+            f"{EVENTS:,} events about {TARGETS:,} links to as many targets, ten of each, {AT_ONCE} under way at once in one worker:",
+            "",
+            "| | events/s | our CPU a thousand events |",
+            "|---|---|---|",
+            f"| a function that does nothing | {baseline.rate:,.0f} | {baseline.cpu / EVENTS * 1e6:,.0f} ms |",
+            (
+                f"| on_resource_write, each event put on Azurite's queue | {delivered.rate:,.0f} "
+                f"| {delivered.cpu / EVENTS * 1e6:,.0f} ms |"
+            ),
+            f"| a bare client of the queue, without a worker | {puts:,.0f} | - |",
+            "",
+            "| working it off | |",
+            "|---|---|",
+            f"| messages delivered | {messages:,} |",
+            f"| of them ended without a call to Azure, a later look had seen it | {superseded:,} |",
+            f"| services read | {what['fanned out']:,} |",
+            f"| reconciles run | {looks:,} |",
+            f"| failed | {failed:,} |",
+            f"| ARM calls | {sum(reads.values()):,} |",
+            f"| ARM calls a target | {sum(reads.values()) / TARGETS:.2f} |",
+            f"| seconds | {seconds:,.0f} |",
+            f"| messages/s | {messages / seconds:,.0f} |",
+            f"| our CPU | {cpu:,.0f} s |",
+        ]
+    )
+
+
+async def _set_scene(stage: Stage) -> list[dict[str, Any]]:
+    """A service, a site and a link a target; the events that ARM emitted, ten times, in rounds."""
+    world = stage.azure.world
+    pairs = [
+        (world.add_signalr(f"s-{n:04}"), world.add_site(f"t-{n:04}", public_network_access="Enabled")) for n in range(TARGETS)
+    ]
+    await stage.set_allowlist(allowlist(*pairs))
+    for number, (service, site) in enumerate(pairs):
+        world.put_link(service, f"pe-{number:04}", site)
+    return [event for _ in range(EVENTS // TARGETS) for event in stage.events()]
+
+
+async def _in_parallel[T](items: list[T], do: Callable[[T], Awaitable[object]]) -> None:
+    left = iter(items)
+
+    async def one_after_the_other() -> None:
+        for item in left:
+            await do(item)
+
+    await asyncio.gather(*(one_after_the_other() for _ in range(AT_ONCE)))
+
+
+async def _deliver(worker: Worker, events: list[dict[str, Any]]) -> _Delivered:
+    await worker.event(events[0])  # The first one imports and opens.
+    before = (await worker.ask("stats"))["cpu_seconds"]
+    began = time.perf_counter()
+    await _in_parallel(events, worker.event)
+    seconds = time.perf_counter() - began
+    return _Delivered(seconds, (await worker.ask("stats"))["cpu_seconds"] - before)
+
+
+async def _puts(azurite: server.Azurite) -> float:
+    """What Azurite takes at most, on a queue of its own."""
+    async with QueueServiceClient.from_connection_string(azurite.connection_string) as service:
+        queue = await service.create_queue("bench")
+        texts = ["x" * 200] * 1_000
+        began = time.perf_counter()
+        await _in_parallel(texts, queue.send_message)
+        seconds = time.perf_counter() - began
+        await service.delete_queue("bench")
+        return len(texts) / seconds
+
+
+async def _work_off(host: Host) -> int:
+    """Deliver until nothing is visible any more; follow-ups are an hour away."""
+    messages = 0
+    while count := await host.pump():
+        messages += count
+    return messages
