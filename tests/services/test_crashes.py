@@ -118,7 +118,7 @@ def test_a_crash_at_any_call_changes_nothing_about_the_end(
 
 
 @pytest.mark.parametrize(("story", "pause", "expected"), STORIES)
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(data=st.data())
 def test_workers_at_once_do_what_one_does(
     story: Callable[[Estate], Awaitable[ArmId]],
@@ -148,7 +148,7 @@ def test_workers_at_once_do_what_one_does(
     asyncio.run(play())
 
 
-@settings(max_examples=25)
+@settings(max_examples=10)
 @given(data=st.data())
 def test_two_sweeps_at_once_do_no_harm(data: st.DataObject) -> None:
     """Over several targets, with a budget that both share."""

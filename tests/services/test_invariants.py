@@ -316,5 +316,5 @@ def _intents(records: list[Record]) -> list[Intent]:
     return [from_json(Intent, one.entry.body["intent"]) for one in records if one.entry.kind is RecordKind.INTENT]
 
 
-Machine.TestCase.settings = settings(max_examples=30, stateful_step_count=30)
+Machine.TestCase.settings = settings(max_examples=20, stateful_step_count=30)
 test_what_holds_at_any_time = Machine.TestCase
