@@ -71,8 +71,9 @@ def is_interactive() -> bool:
 
 def confirm(question: str) -> bool:
     """Ask on the terminal; only ``y`` and ``yes`` are a yes."""
-    tell(f"{question} [y/N] ")
     with _interruptible():
+        # Asked inside, so that whoever sees the question can already leave it.
+        tell(f"{question} [y/N] ")
         answer = sys.stdin.readline()
     if not answer.endswith("\n"):
         tell("\n")
