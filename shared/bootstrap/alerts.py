@@ -1,0 +1,65 @@
+"""The outbox and its sinks."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING
+
+from shared.bootstrap.clock import make_clock
+from shared.bootstrap.stores import open_settings_store
+from shared.config import load_settings
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+    from shared.ports import AlertSink
+    from shared.services.alerting import Delivered, Outside
+
+
+@asynccontextmanager
+async def open_alerts(environ: Mapping[str, str], *, log: bool | None = None) -> AsyncIterator[Outside]:
+    """The outbox and every sink that the settings name; needs the ledger, and nothing of Azure Resource Manager.
+
+    ``log``: in place of ``LINKGUARD_ALERTS_LOG``.
+
+    Raises:
+        ConfigError: where a setting is wrong.
+        StoreError: where the ledger cannot be opened.
+
+    """
+    from shared.adapters.alert_log import LogSink  # noqa: PLC0415  see the package's docstring
+    from shared.adapters.credentials import make_credential  # noqa: PLC0415  the same
+    from shared.adapters.event_grid import EventGridSink  # noqa: PLC0415  the same
+    from shared.adapters.webhook import WebhookSink  # noqa: PLC0415  the same
+    from shared.services.alerting import Outside  # noqa: PLC0415  only where alerts are delivered
+
+    settings, clock = load_settings(environ, required=()), make_clock()
+    async with AsyncExitStack() as stack:
+        sinks: list[AlertSink] = [LogSink()] if (settings.alerts_log if log is None else log) else []
+        webhooks = (WebhookSink(webhook, clock) for webhook in settings.alerts_webhooks)
+        sinks += [await stack.enter_async_context(webhook) for webhook in webhooks]
+        if settings.alerts_event_grid is not None:
+            credential = make_credential(
+                settings.credential.value,
+                endpoint=settings.alerts_event_grid,
+                authority=settings.arm_endpoint.authority,
+                client_id=settings.managed_identity_client_id,
+            )
+            await stack.enter_async_context(credential)
+            sinks.append(await stack.enter_async_context(EventGridSink(settings.alerts_event_grid, credential)))
+        store = await stack.enter_async_context(open_settings_store(settings, read_only=False))
+        yield Outside(state=store, ledger=store, clock=clock, sinks=sinks, reminder=settings.alerts_reminder)
+
+
+async def deliver_alerts(environ: Mapping[str, str]) -> Delivered:
+    """Deliver what is due, once.
+
+    Raises:
+        ConfigError: where a setting is wrong.
+        StoreError: where a store failed.
+
+    """
+    from shared.services.alerting import deliver  # noqa: PLC0415  only where alerts are delivered
+
+    async with open_alerts(environ) as outside:
+        return await deliver(outside)
