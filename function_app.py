@@ -68,6 +68,15 @@ async def sweep(timer: func.TimerRequest) -> None:  # noqa: ARG001  the binding'
     await run(await PROCESS.work(os.environ))
 
 
+# A timer, since the blob trigger of Flex Consumption wants an event subscription to a URL with a key in it.
+@app.timer_trigger(arg_name="timer", schedule="%LINKGUARD_DEAD_LETTERS_SCHEDULE%", use_monitor=True, run_on_startup=False)
+async def collect_dead_letters(timer: func.TimerRequest) -> None:  # noqa: ARG001  the binding's name must be a parameter
+    """Turn each event that could not be delivered into a message and a finding."""
+    from shared import hosting  # noqa: PLC0415  heavy: not before it is needed
+
+    await hosting.collect_dead_letters(os.environ)
+
+
 @app.route(route="health", trigger_arg_name="request", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
 async def health(request: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001  the binding's name must be a parameter
     """200 where all is well, else 503 with the reasons."""

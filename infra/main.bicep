@@ -114,7 +114,7 @@ module hostStorage 'modules/host-storage.bicep' = {
   scope: group
   name: 'host-storage'
   params: {
-    containerNames: [deadLetterContainerName]
+    deadLetterContainerName: deadLetterContainerName
     isPrivate: isPrivate
     location: location
     name: '${abbreviations.storage}lghost${token}'
@@ -204,6 +204,7 @@ module app 'modules/app.bicep' = {
       LINKGUARD_ANCHORS: '${recordsStorage.outputs.blobEndpoint}${anchorContainerName}'
       LINKGUARD_ARM_ENDPOINT: clouds[environment().name]
       LINKGUARD_CREDENTIAL: 'managed-identity'
+      LINKGUARD_DEAD_LETTERS: deadLetterContainerName
       LINKGUARD_LEDGER: 'tables'
       LINKGUARD_MANAGED_IDENTITY_CLIENT_ID: identity.outputs.clientId
       LINKGUARD_MODE: mode

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from shared.bootstrap import open_work
+from shared.bootstrap import open_dead_letters, open_work
 from shared.core.errors import ConfigError, LinkguardError
+from shared.services.dead_letters import take_dead_letters
 from shared.services.health import check_health
 
 if TYPE_CHECKING:
@@ -67,6 +68,19 @@ async def _live(environ: Mapping[str, str]) -> AsyncGenerator[Work]:
 
 PROCESS = Process()
 """The one of this process."""
+
+
+async def collect_dead_letters(environ: Mapping[str, str]) -> None:
+    """Take what Event Grid could not deliver; nothing is done where no container is named.
+
+    Raises:
+        ConfigError: with every problem of the settings.
+        LinkguardError: where some of it could not be taken; the next run does.
+
+    """
+    async with open_dead_letters(environ) as store:
+        if store is not None:
+            await take_dead_letters(await PROCESS.work(environ), store)
 
 
 async def answer_health(environ: Mapping[str, str]) -> tuple[int, JsonObject]:

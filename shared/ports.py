@@ -223,6 +223,37 @@ class WorkQueue(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class DeadLetterBlob:
+    """A blob of events that could not be delivered."""
+
+    content: bytes | None
+    """None where it is longer than was asked for."""
+    version: str
+    """To hand back when it is removed."""
+
+
+class DeadLetterStore(Protocol):
+    """Where Event Grid puts what it cannot deliver. Raises :class:`shared.core.errors.StoreError`."""
+
+    def names(self, *, at_most: int) -> AsyncIterator[str]:
+        """The first blobs' names, in order."""
+        ...
+
+    async def read(self, name: str, *, at_most: int) -> DeadLetterBlob | None:
+        """What a blob holds, without content where that is more than ``at_most`` bytes; None where it is gone."""
+        ...
+
+    async def remove(self, name: str, *, version: str) -> None:
+        """Delete a blob; no error where it is gone.
+
+        Raises:
+            StoreConflictError: where the blob is not that version.
+
+        """
+        ...
+
+
 class Telemetry(Protocol):
     """What is told while it happens, for dashboards and alerts. It is not the record: the ledger is. Never raises."""
 

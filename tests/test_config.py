@@ -77,6 +77,8 @@ def test_defaults() -> None:
         sweep_schedule="0 */10 * * * *",
         anchors=None,
         export_schedule=config.EXPORT_SCHEDULE.default,
+        dead_letters=None,
+        dead_letters_schedule=config.DEAD_LETTERS_SCHEDULE.default,
         sweep_run=timedelta(minutes=5),
         sweep_max_age=timedelta(minutes=45),
         report_require_principal=False,
@@ -509,3 +511,16 @@ def test_a_hostile_value_is_quoted_and_cut() -> None:
     problem = only_problem(MODE="\x1b[31m\n" + "x" * 10_000)
     assert problem.isprintable()
     assert len(problem) < 300
+
+
+@pytest.mark.parametrize("text", ["dead-letters", "a1b", "x" * 63])
+def test_a_container_by_its_name(text: str) -> None:
+    """Empty is none."""
+    assert load(DEAD_LETTERS=text).dead_letters == text
+    assert load(DEAD_LETTERS="").dead_letters is None
+
+
+@pytest.mark.parametrize("text", ["ab", "x" * 64, "Dead-Letters", "a--b", "-ab", "ab-", "https://account/container", "a/b"])
+def test_what_is_no_container_is_refused(text: str) -> None:
+    """A URL is none: the account is that of AzureWebJobsStorage."""
+    assert only_problem(DEAD_LETTERS=text).startswith("LINKGUARD_DEAD_LETTERS:")

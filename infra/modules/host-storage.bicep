@@ -25,8 +25,8 @@ param queueNames array
 @description('The tables that the app uses.')
 param tableNames array
 
-@description('The containers that the app uses, but for the package\'s.')
-param containerNames array
+@description('The container of events that could not be delivered.')
+param deadLetterContainerName string
 
 @description('The container of the app\'s package.')
 param packageContainerName string
@@ -75,11 +75,11 @@ resource blobs 'Microsoft.Storage/storageAccounts/blobServices@2023-05-01' = {
   properties: {
     containerDeleteRetentionPolicy: {
       enabled: true
-      days: 14
+      days: 7
     }
     deleteRetentionPolicy: {
       enabled: true
-      days: 14
+      days: 7
     }
   }
 }
@@ -102,15 +102,43 @@ resource package 'Microsoft.Storage/storageAccounts/blobServices/containers@2023
   }
 }
 
-resource containers 'Microsoft.Storage/storageAccounts/blobServices/containers@2023-05-01' = [
-  for containerName in containerNames: {
-    parent: blobs
-    name: containerName
-    properties: {
-      publicAccess: 'None'
+resource deadLetters 'Microsoft.Storage/storageAccounts/blobServices/containers@2023-05-01' = {
+  parent: blobs
+  name: deadLetterContainerName
+  properties: {
+    publicAccess: 'None'
+  }
+}
+
+// Dead letters hold personal data. The app deletes each as soon as it has taken it; this is for when it does not run.
+resource lifecycle 'Microsoft.Storage/storageAccounts/managementPolicies@2023-05-01' = {
+  parent: account
+  name: 'default'
+  properties: {
+    policy: {
+      rules: [
+        {
+          name: 'dead-letters'
+          enabled: true
+          type: 'Lifecycle'
+          definition: {
+            actions: {
+              baseBlob: {
+                delete: {
+                  daysAfterModificationGreaterThan: 7
+                }
+              }
+            }
+            filters: {
+              blobTypes: ['appendBlob', 'blockBlob']
+              prefixMatch: ['${deadLetterContainerName}/']
+            }
+          }
+        }
+      ]
     }
   }
-]
+}
 
 resource queueList 'Microsoft.Storage/storageAccounts/queueServices/queues@2023-05-01' = [
   for queueName in queueNames: {

@@ -9,6 +9,7 @@ from shared.bootstrap.allowlists import allowlist_file
 from shared.bootstrap.anchors import export_ledger, open_anchors
 from shared.bootstrap.application import Application, make_engine_settings, open_application, open_work
 from shared.bootstrap.clock import make_clock
+from shared.bootstrap.dead_letters import open_dead_letters
 from shared.bootstrap.keys import read_small_file
 from shared.bootstrap.reports import answer_report, compare_allowlists, read_report
 from shared.bootstrap.stores import open_ledger
@@ -28,6 +29,7 @@ __all__ = [
     "open_alerts",
     "open_anchors",
     "open_application",
+    "open_dead_letters",
     "open_ledger",
     "open_traffic",
     "open_work",

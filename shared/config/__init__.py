@@ -24,6 +24,8 @@ from shared.config.storage import STORAGE, read_storage
 from shared.config.table import (
     ALERTS_REMINDER,
     ALERTS_SCHEDULE,
+    DEAD_LETTERS,
+    DEAD_LETTERS_SCHEDULE,
     EXPORT_SCHEDULE,
     LEDGER,
     MODE,
@@ -39,6 +41,8 @@ from shared.config.table import (
 __all__ = [
     "ALERTS_REMINDER",
     "ALERTS_SCHEDULE",
+    "DEAD_LETTERS",
+    "DEAD_LETTERS_SCHEDULE",
     "EXPORT_SCHEDULE",
     "LEDGER",
     "MODE",

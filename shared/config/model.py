@@ -143,6 +143,8 @@ class Settings:
     sweep_schedule: str
     anchors: str | None
     export_schedule: str
+    dead_letters: str | None
+    dead_letters_schedule: str
     sweep_run: timedelta
     sweep_max_age: timedelta
     report_require_principal: bool

@@ -91,6 +91,17 @@ def allowlist(text: str) -> Path | BlobUrl | None:
     return BlobUrl(text)
 
 
+_CONTAINER: Final = re.compile(r"(?=.{3,63}\Z)[a-z0-9]+(-[a-z0-9]+)*")
+
+
+def container(text: str) -> str | None:
+    """The name of a container of the Functions host's storage account; None where there is none."""
+    if text and not _CONTAINER.fullmatch(text):
+        message = f"{quote(text)} is not the name of a container: 3 to 63 lower-case letters, digits and single dashes"
+        raise ValueError(message)
+    return text or None
+
+
 def ledger(text: str) -> SqliteLedger | TablesLedger:
     """A SQLite file, or the storage account's tables."""
     if text == "tables":

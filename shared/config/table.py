@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from shared.config.lists import private_ranges, tables, verify_keys
 from shared.config.model import CredentialKind
 from shared.config.parse import choice, duration, flag, guid, guids, integer, schedule
-from shared.config.places import allowlist, arm_endpoint, ledger, logs_endpoint, topic, webhook_hosts, webhooks
+from shared.config.places import allowlist, arm_endpoint, container, ledger, logs_endpoint, topic, webhook_hosts, webhooks
 from shared.core.confirm import TakeBackPolicy
 from shared.core.verdict import Mode
 
@@ -216,6 +216,20 @@ EXPORT_SCHEDULE: Final = Setting(
     doc="When the deployed app anchors the ledger; the Functions host reads it, so it must be set there.",
     parse=schedule,
 )
+DEAD_LETTERS: Final = Setting(
+    name="LINKGUARD_DEAD_LETTERS",
+    default="",
+    values="the name of a container",
+    doc="Where Event Grid puts what it cannot deliver, in the storage account of `AzureWebJobsStorage`; nowhere without it.",
+    parse=container,
+)
+DEAD_LETTERS_SCHEDULE: Final = Setting(
+    name="LINKGUARD_DEAD_LETTERS_SCHEDULE",
+    default="45 */5 * * * *",
+    values="an NCRONTAB expression of six fields, UTC",
+    doc="When the deployed app looks there; the Functions host reads it, so it must be set there.",
+    parse=schedule,
+)
 ALL_SITES: Final = Setting(
     name="LINKGUARD_ALL_SITES",
     default="false",
@@ -318,6 +332,8 @@ SETTINGS: Final[tuple[Setting[Any], ...]] = (
     SWEEP_SCHEDULE,
     ANCHORS,
     EXPORT_SCHEDULE,
+    DEAD_LETTERS,
+    DEAD_LETTERS_SCHEDULE,
     SWEEP_RUN,
     SWEEP_MAX_AGE,
     REPORT_REQUIRE_PRINCIPAL,

@@ -66,6 +66,7 @@ class FindingId(StrEnum):
     ALERT_UNDELIVERED = "alert_undelivered"
     SWEEP_OVERDUE = "sweep_overdue"
     MESSAGE_POISONED = "message_poisoned"
+    EVENT_DEAD_LETTERED = "event_dead_lettered"
 
 
 DRIFT: Final = frozenset(

@@ -18,7 +18,7 @@ from shared.services import follow_up
 from shared.services.allowlist import load_allowlist
 from shared.services.conclude import finish
 from shared.services.notebook import Kept, fetch, keep
-from shared.services.poison import finding_of, forget_poisoned, poisoned
+from shared.services.setback import finding_of, forget_setbacks, setbacks
 from shared.services.sweep import LastSweep, Plan, Silent, conclude, keep_last, plan, visit
 from shared.services.telemetry import counting, following, tell, tell_findings, tell_sweep
 
@@ -92,7 +92,7 @@ async def _begin(work: Work, before: Kept[Round]) -> SweepResult:
             over = _time_over(work)
             planned = await plan(engine)
             visited = await visit(engine, planned, planned.targets, Silent(), over)
-            stuck = tuple([finding_of(row) for row in await poisoned(engine.state)])
+            stuck = tuple([finding_of(row) for row in await setbacks(engine.state)])
             result = conclude(engine, planned, visited)
             result = await finish(engine, planned, replace(result, findings=(*result.findings, *stuck)))
         await _follow_up(work, visited, id_)
@@ -143,7 +143,7 @@ async def _ended(work: Work, started: datetime, *, complete: bool, targets: int)
     last = LastSweep(started=started, finished=work.engine.clock.now(), complete=complete, targets=targets)
     await keep_last(work.engine, last)
     if complete:
-        await forget_poisoned(work.engine.state, before=started)
+        await forget_setbacks(work.engine.state, before=started)
 
 
 # Parts

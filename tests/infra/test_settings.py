@@ -81,6 +81,35 @@ def test_the_queues_are_those_the_functions_take_from() -> None:
     assert set(bicep.string_list("main.bicep", "queueNames")) == queues != set()
 
 
+def test_every_container_that_a_setting_names_is_made() -> None:
+    """The allowlist's, the anchors' and the dead letters'; and the reverse, but for the package's, which the platform reads."""
+    containers = {name for name in bicep.file("main.bicep").variables if name.endswith("ContainerName")}
+    named = {word for text in set_by_main().values() for word in re.findall(r"\b\w+ContainerName\b", text)}
+    assert named == containers - {"packageContainerName"}
+    for name, module in (
+        ("allowlistContainerName", "records-storage"),
+        ("anchorContainerName", "records-storage"),
+        ("deadLetterContainerName", "host-storage"),
+        ("packageContainerName", "host-storage"),
+    ):
+        file = bicep.file(f"modules/{module}.bicep")
+        made = [
+            bicep.text(bicep.properties(one.node)["name"])
+            for one in file.resources.values()
+            if one.type.endswith("blobServices/containers") and not one.existing
+        ]
+        assert made.count(name) == 1
+
+
+def test_dead_letters_do_not_stay() -> None:
+    """They hold personal data: a policy deletes what the app has not, in the container that Event Grid writes to."""
+    file = bicep.file("modules/host-storage.bicep")
+    policy = bicep.text(file.resources["lifecycle"].node)
+    assert "prefixMatch: ['${deadLetterContainerName}/']" in policy
+    assert "daysAfterModificationGreaterThan: 7" in policy
+    assert "deadLetterContainerName" in bicep.text(bicep.file("events.bicep").modules["events"].node)
+
+
 def test_each_name_is_one_that_storage_takes() -> None:
     """Queues and containers: 3 to 63 lower-case letters, digits and single dashes; tables: letters and digits."""
     queues = bicep.string_list("main.bicep", "queueNames")

@@ -22,8 +22,9 @@ from shared.core.event import RawEvent
 from shared.core.message import LookMessage, decode, encode
 from shared.services import follow_up
 from shared.services.dispatch import Arrival, take_event, take_message
-from shared.services.poison import poisoned, take_poison
+from shared.services.poison import take_poison
 from shared.services.rounds import run
+from shared.services.setback import setbacks
 from shared.services.telemetry import ToldLedger
 from shared.services.work import Work
 from tests.engines import Estate, a_rule, make_engine
@@ -314,12 +315,12 @@ async def test_poison_is_a_finding_until_a_sweep_has_looked(desk: Desk) -> None:
     for text in (encode(LookMessage(id=desk.estate.target.id)), "junk"):
         finding = await take_poison(desk.work, "m", text)
         assert finding.id.value == "message_poisoned"
-    assert len(await poisoned(desk.work.engine.state)) == 2
+    assert len(await setbacks(desk.work.engine.state)) == 2
     desk.estate.clock.advance(1)
     result = await run(desk.work)
     assert result is not None
     assert [one.id.value for one in result.findings].count("message_poisoned") == 2
-    assert await poisoned(desk.work.engine.state) == []
+    assert await setbacks(desk.work.engine.state) == []
     await desk.run()
     assert await desk.estate.kinds() == ["intent to approve", "sent", "confirmed"]
 
@@ -330,4 +331,4 @@ async def test_poison_stays_where_the_sweep_could_not_look(desk: Desk) -> None:
     desk.estate.clock.advance(1)
     desk.estate.azure.fail("list_connections", AzureForbiddenError("no", status=403), AzureForbiddenError("no", status=403))
     await run(desk.work)
-    assert len(await poisoned(desk.work.engine.state)) == 1
+    assert len(await setbacks(desk.work.engine.state)) == 1

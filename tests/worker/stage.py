@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 CONTAINER = "linkguard"
 BLOB = "allowlist.yaml"
+DEAD_LETTERS = "dead-letters"
 MESSAGE = "please approve"
 
 
@@ -53,6 +54,18 @@ class Stage:
             with suppress(ResourceExistsError):
                 await client.create_container(CONTAINER)
             await client.get_blob_client(CONTAINER, BLOB).upload_blob(text.encode(), overwrite=True)
+
+    async def put_dead_letter(self, name: str, content: bytes) -> None:
+        """What Event Grid does with what it cannot deliver."""
+        async with BlobServiceClient.from_connection_string(self.azurite.connection_string) as client:
+            with suppress(ResourceExistsError):
+                await client.create_container(DEAD_LETTERS)
+            await client.get_blob_client(DEAD_LETTERS, name).upload_blob(content)
+
+    async def dead_letters(self) -> list[str]:
+        """The blobs that are left there."""
+        async with BlobServiceClient.from_connection_string(self.azurite.connection_string) as client:
+            return [name async for name in client.get_container_client(DEAD_LETTERS).list_blob_names()]
 
     def events(self, *, since: int = 0) -> list[dict[str, Any]]:
         """What ARM has emitted, in the Event Grid schema."""
@@ -98,8 +111,11 @@ class Stage:
                 with suppress(ResourceNotFoundError):
                     await queues.delete_queue(queue)
         async with BlobServiceClient.from_connection_string(text) as blobs:
-            with suppress(ResourceNotFoundError):
-                await blobs.get_blob_client(CONTAINER, BLOB).delete_blob()
+            for container in (CONTAINER, DEAD_LETTERS):
+                client = blobs.get_container_client(container)
+                with suppress(ResourceNotFoundError):
+                    async for name in client.list_blob_names():
+                        await client.delete_blob(name)
 
 
 @asynccontextmanager
@@ -118,6 +134,7 @@ async def open_stage(azurite: Azurite, *, knobs: Knobs | None = None, **settings
             "LINKGUARD_ALLOWLIST": f"{azurite.blob_endpoint}/{CONTAINER}/{BLOB}",
             "LINKGUARD_SUBSCRIPTIONS": SUBSCRIPTION,
             "LINKGUARD_LEDGER": "tables",
+            "LINKGUARD_DEAD_LETTERS": DEAD_LETTERS,
             "LINKGUARD_ARM_ENDPOINT": azure.url,
             "LINKGUARD_CREDENTIAL": "local",
             "LINKGUARD_SETTLE": "300ms",

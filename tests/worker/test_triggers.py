@@ -10,6 +10,7 @@ import pytest
 
 from shared.local_azure.events import PERSONAL
 from shared.local_azure.faults import throttled
+from tests import dead_letters
 from tests.worker.host import POISON, QUEUE
 from tests.worker.stage import MESSAGE, Stage, allowlist, open_host, open_stage
 from tests.worker.worker import Worker
@@ -43,6 +44,16 @@ OURS: dict[str, list[dict[str, Any]]] = {
             "type": "timerTrigger",
             "name": "timer",
             "schedule": "%LINKGUARD_SWEEP_SCHEDULE%",
+            "runOnStartup": False,
+            "useMonitor": True,
+        },
+    ],
+    "collect_dead_letters": [
+        {
+            "direction": "IN",
+            "type": "timerTrigger",
+            "name": "timer",
+            "schedule": "%LINKGUARD_DEAD_LETTERS_SCHEDULE%",
             "runOnStartup": False,
             "useMonitor": True,
         },
@@ -177,6 +188,32 @@ async def test_what_is_poisoned_is_made_up_for_by_the_next_sweep(stage: Stage, h
     assert len(found) == 2
     assert (await host.worker.timer()).ok
     assert len([one for one in host.worker.records("finding") if one["finding"] == "message_poisoned"]) == 2
+
+
+async def test_dead_letters_become_looks_and_findings(stage: Stage, host: Host) -> None:
+    """The timer finds what Event Grid gave up; the connection is approved without any event and without a sweep."""
+    stage.azure.world.put_link(stage.service, "func-pe", stage.site, MESSAGE)
+    for name, content in dead_letters.blobs(stage.azure.world.events).items():
+        await stage.put_dead_letter(name, content)
+    await stage.put_dead_letter("TOPIC/LINKGUARD/junk.json", b"junk")
+    assert (await host.worker.timer("collect_dead_letters")).ok
+    assert await stage.dead_letters() == []
+    found = [one for one in host.worker.records("finding") if one["finding"] == "event_dead_lettered"]
+    assert len(found) == 2
+    await host.run_until(stage.confirmed)
+    assert stage.breaches == []
+    told = "\n".join(host.worker.log)
+    assert [word for word in (*PERSONAL, "claims", "authorization", "httpRequest") if word in told] == []
+    assert (await host.worker.timer("collect_dead_letters")).ok, "nothing is left to do"
+    assert len(host.worker.records("dead_letters")) == 1
+
+
+async def test_dead_letters_without_a_container(stage: Stage) -> None:
+    """Nothing is named, so nothing is done; a container that is not there yet is empty."""
+    for container in ("", "not-there-yet"):
+        async with open_host(stage, LINKGUARD_DEAD_LETTERS=container) as host:
+            assert (await host.worker.timer("collect_dead_letters")).ok
+            assert host.worker.records("dead_letters") == []
 
 
 @pytest.mark.parametrize("past_due", [False, True])

@@ -175,7 +175,7 @@ class Worker:
         }
         return await self.invoke(function, "message", {"string": text}, metadata)
 
-    async def timer(self, *, past_due: bool = False) -> Result:
+    async def timer(self, function: str = "sweep", *, past_due: bool = False) -> Result:
         """The timer fires."""
         status = {
             "Last": "2027-01-04T09:00:00+00:00",
@@ -183,7 +183,7 @@ class Worker:
             "LastUpdated": "2027-01-04T09:00:00+00:00",
         }
         body = {"IsPastDue": past_due, "ScheduleStatus": status, "Schedule": {"AdjustForDST": True}}
-        return await self.invoke("sweep", "timer", {"json": json.dumps(body)})
+        return await self.invoke(function, "timer", {"json": json.dumps(body)})
 
     async def get(self, function: str, url: str, query: Mapping[str, str] | None = None) -> Result:
         """A GET request to an HTTP function."""
