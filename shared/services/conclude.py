@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from shared.core.arm_id import fold_case
@@ -16,10 +17,9 @@ from shared.services.revoke import note_unruled, revoke_removed
 from shared.services.track import track
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterable, Sequence
     from datetime import datetime
 
-    from shared.core.allowlist import Allowlist
     from shared.core.model import Target
     from shared.services.reconcile import Engine
     from shared.services.results import SweepResult, TargetResult
@@ -29,62 +29,127 @@ SWEEP_SOURCE: Final = "sweep"
 """Who looks for these findings: see :attr:`shared.core.finding_life.FindingRow.source`."""
 
 _OF_REVOKING: Final = frozenset({FindingId.REVOKE_DUE, FindingId.REVOKE_WITHHELD, FindingId.REVOKE_REFUSED})
-_ALWAYS: Final = frozenset({FindingId.ALLOWLIST_UNREADABLE, FindingId.SUBSCRIPTION_UNREADABLE})
+_SETBACKS: Final = frozenset({FindingId.MESSAGE_POISONED, FindingId.EVENT_DEAD_LETTERED})
+_ALWAYS: Final = frozenset({FindingId.ALLOWLIST_UNREADABLE, FindingId.SUBSCRIPTION_UNREADABLE, *_SETBACKS})
 _OF_PARTS: Final = frozenset(
     {
         FindingId.UPSTREAM_NOT_PRIVATE,
         FindingId.PUBLIC_ACCESS_OPEN,
         FindingId.PLAN_TIER_UNSUPPORTED,
         FindingId.PENDING_UNEXPLAINED,
+        *_SETBACKS,
         *_OF_REVOKING,
     }
 )
 """Findings that name a target and come from elsewhere than a visit to it."""
 
 
-async def finish(
-    engine: Engine, planned: Plan, result: SweepResult, *, all_sites: bool | None = None, is_last: bool = True
-) -> SweepResult:
-    """A sweep, or a part of one, to its end: returns the result with all that was found beside the visits to targets.
+async def finish(engine: Engine, planned: Plan, result: SweepResult, *, all_sites: bool | None = None) -> SweepResult:
+    """A whole sweep to its end: returns the result with all that was found beside the visits to targets.
 
     Args:
         engine: what every service works with.
         planned: what the sweep was to look at.
         result: of the visits to targets.
         all_sites: whether to look at every site's connections; None for what the settings say.
-        is_last: whether nothing of this sweep is left to come; drift beside the targets is looked for, and what is due is
-            revoked, only then.
 
     Raises:
         StoreError: where a store failed.
 
     """
-    allowlist, found, judged = planned.loaded.allowlist, list[Finding](), set[FindingId]()
-    sites: frozenset[str] = frozenset()
-    noted = allowlist is None or await _note(engine, allowlist, result)
-    if is_last:
-        drifted = await look_for_drift(
-            engine,
-            allowlist,
-            planned.snapshot,
-            result.targets,
-            planned.targets,
-            failures=planned.failures,
-            all_sites=engine.settings.all_sites if all_sites is None else all_sites,
-        )
-        found += drifted.findings
-        judged |= drifted.judged | _ALWAYS
-        sites = drifted.sites
-    if is_last and allowlist is not None and result.complete and noted:
-        found += await revoke_removed(engine, allowlist, planned.started)
+    noted = True
+    try:
+        await _note(engine, planned, result)
+    except StoreConflictError:
+        noted = False  # Another sweep is noting its own: it, or the next one, revokes what is due.
+    approved = frozenset(one.target for one in result.targets if one.has_approved)
+    beside = await _look_beside(engine, planned, result, approved, may_revoke=result.complete and noted, all_sites=all_sites)
+    return await _keep(engine, planned, replace(result, findings=(*result.findings, *beside.findings)), beside)
+
+
+async def finish_part(engine: Engine, planned: Plan, result: SweepResult) -> SweepResult:
+    """A part of a sweep that goes on elsewhere: what is looked for beside the targets waits for the whole of it.
+
+    Raises:
+        StoreConflictError: where others kept noting what is to be revoked; the part is to be done again.
+        StoreError: where a store failed.
+
+    """
+    await _note(engine, planned, result)
+    return await _keep(engine, planned, replace(result, complete=False), _NOTHING)
+
+
+async def finish_round(engine: Engine, planned: Plan, result: SweepResult, approved: Collection[Target]) -> SweepResult:
+    """The end of a sweep whose targets were all visited in parts.
+
+    Args:
+        engine: what every service works with.
+        planned: what a sweep would look at now.
+        result: of the whole; the visits to targets are their parts' to tell.
+        approved: the targets of which some part saw a connection that is Approved.
+
+    Raises:
+        StoreError: where a store failed.
+
+    """
+    beside = await _look_beside(engine, planned, result, approved, may_revoke=result.complete, all_sites=None)
+    return await _keep(engine, planned, replace(result, findings=(*result.findings, *beside.findings)), beside)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Beside:
+    """What was found beside the visits to targets, and what was looked for."""
+
+    findings: tuple[Finding, ...]
+    judged: frozenset[FindingId]
+    sites: frozenset[str]
+    """The keys of the unwatched sites whose connections were seen."""
+
+
+_NOTHING: Final = _Beside(findings=(), judged=frozenset(), sites=frozenset())
+
+
+async def _look_beside(  # noqa: PLR0913  all that drift is seen in
+    engine: Engine,
+    planned: Plan,
+    result: SweepResult,
+    approved: Collection[Target],
+    *,
+    may_revoke: bool,
+    all_sites: bool | None,
+) -> _Beside:
+    allowlist = planned.loaded.allowlist
+    drifted = await look_for_drift(
+        engine,
+        allowlist,
+        planned.snapshot,
+        # Of one that could not be looked at nobody knows: nothing may be told of it that only holds without an approval.
+        frozenset({*approved, *result.unread}),
+        planned.targets,
+        failures=planned.failures,
+        all_sites=engine.settings.all_sites if all_sites is None else all_sites,
+    )
+    found, judged = drifted.findings, drifted.judged | _ALWAYS
+    if may_revoke and allowlist is not None:
+        found += tuple(await revoke_removed(engine, allowlist, result.started))
         judged |= _OF_REVOKING
-    result = replace(result, findings=(*result.findings, *found))
-    seen = {one.target.id.key for one in result.targets}
+    return _Beside(findings=found, judged=judged, sites=drifted.sites)
+
+
+async def _note(engine: Engine, planned: Plan, result: SweepResult) -> None:
+    if planned.loaded.allowlist is not None:
+        await note_unruled(engine, planned.loaded.allowlist, result.targets)
+
+
+async def _keep(engine: Engine, planned: Plan, result: SweepResult, beside: _Beside) -> SweepResult:
+    seen, unread = _keys(one.target for one in result.targets), _keys(result.unread)
+    # A target that nothing leads to any more is not watched, and has no findings.
+    watched = _keys(planned.targets) if result.complete else None
     look = Look(
         source=SWEEP_SOURCE,
         at=engine.clock.now(),
         found=result.all_findings,
-        covers=lambda finding: _covers(finding, seen, result, judged, sites),
+        covers=partial(_covers, beside=beside, seen=seen, unread=unread, watched=watched),
         reminder=engine.settings.alerts_reminder,
     )
     await track(engine.ledger, engine.state, look)
@@ -92,12 +157,24 @@ async def finish(
     return result
 
 
-async def _note(engine: Engine, allowlist: Allowlist, result: SweepResult) -> bool:
-    try:
-        await note_unruled(engine, allowlist, result.targets)
-    except StoreConflictError:
-        return False  # Another sweep is noting its own: it, or the next one, revokes what is due.
-    return True
+def _covers(
+    finding: Finding, *, beside: _Beside, seen: Collection[str], unread: Collection[str], watched: Collection[str] | None
+) -> bool:
+    """Whether this sweep would have found it again. ``watched``: None where not all of it was looked at."""
+    key = fold_case(finding.target)
+    if key in unread:
+        return False
+    if finding.id is FindingId.PENDING_UNEXPLAINED:
+        return key in beside.sites or key in seen
+    if finding.id in beside.judged:
+        return True
+    if not finding.target or finding.id in _OF_PARTS:
+        return False
+    return key in seen or (watched is not None and key not in watched)
+
+
+def _keys(targets: Iterable[Target]) -> frozenset[str]:
+    return frozenset(target.id.key for target in targets)
 
 
 async def keep_targets(engine: Engine, results: Sequence[TargetResult], *, sweep_started: datetime | None = None) -> None:
@@ -118,21 +195,6 @@ async def keep_targets(engine: Engine, results: Sequence[TargetResult], *, sweep
     await track(engine.ledger, engine.state, look)
     if sweep_started is not None:
         await keep_again(engine.state, sweep_started, results)
-
-
-def _covers(
-    finding: Finding, seen: Collection[str], result: SweepResult, judged: Collection[FindingId], sites: Collection[str]
-) -> bool:
-    """Whether this sweep would have found it again."""
-    key = fold_case(finding.target)
-    if finding.id is FindingId.PENDING_UNEXPLAINED:
-        return key in sites or key in seen
-    if finding.id in judged:
-        return True
-    if not finding.target or finding.id in _OF_PARTS:
-        return False
-    # A target that nothing leads to any more is not watched, and has no findings.
-    return key in seen or (result.complete and key not in {target.id.key for target in result.unread})
 
 
 def _view(planned: Plan, result: SweepResult) -> SweepView:

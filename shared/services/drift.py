@@ -20,12 +20,11 @@ from shared.core.model import ConnectionStatus, ListedSite
 from shared.services.notebook import fetch, keep
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from shared.core.allowlist import Allowlist
     from shared.core.model import Connection, Target
     from shared.services.reconcile import Engine
-    from shared.services.results import TargetResult
     from shared.services.snapshot import Snapshot
 
 SITES: Final = "sites"
@@ -83,13 +82,15 @@ async def look_for_drift(  # noqa: PLR0913  all that drift is seen in
     engine: Engine,
     allowlist: Allowlist | None,
     snapshot: Snapshot | None,
-    results: Sequence[TargetResult],
+    approved: Collection[Target],
     watched: Sequence[Target],
     *,
     failures: Mapping[str, AzureError],
     all_sites: bool,
 ) -> DriftResult:
-    """Everything but what the visits to targets found. ``snapshot``: None where not every link is known.
+    """Everything but what the visits to targets found.
+
+    ``snapshot``: None where not every link is known. ``approved``: targets that have, or may have, a connection that is Approved.
 
     Raises:
         StoreError: where the state store failed.
@@ -114,7 +115,7 @@ async def look_for_drift(  # noqa: PLR0913  all that drift is seen in
             allowlist=allowlist,
             watched=frozenset(watched),
             sites={facts.target: facts for facts in listed.facts},
-            approved=frozenset(result.target for result in results if result.has_approved),
+            approved=approved,
         )
         found += drift.of_estate(estate)
         judged |= _OF_ESTATE

@@ -39,19 +39,21 @@ TIMELINE: Final = 2_000
 """Records of the ledger that a report shows, the newest."""
 TRAFFIC_KEPT: Final = 500
 """Traffic verdicts of one target that a report shows, the newest."""
+_TRIES: Final = 10
 
 
 async def keep_sweep(state: StateStore, view: SweepView) -> None:
     """Keep the last sweep for reports; parts of the same sweep are put together, an older one is not kept over a newer one."""
-    kept = await fetch(state, REPORT, SWEEP, tuple[SweepView, ...], ())
-    if kept.value and kept.value[0].started > view.started:
+    for _ in range(_TRIES):
+        kept = await fetch(state, REPORT, SWEEP, tuple[SweepView, ...], ())
+        if kept.value and kept.value[0].started > view.started:
+            return
+        together = _together(kept.value[0], view) if kept.value and kept.value[0].started == view.started else view
+        try:
+            await keep(state, REPORT, SWEEP, kept, (together,))
+        except StoreConflictError:
+            continue  # Parts of one sweep end side by side.
         return
-    if kept.value and kept.value[0].started == view.started:
-        view = _together(kept.value[0], view)
-    try:
-        await keep(state, REPORT, SWEEP, kept, (view,))
-    except StoreConflictError:
-        return  # Another sweep ended at this moment; either will do.
 
 
 async def keep_again(state: StateStore, started: datetime, results: Sequence[TargetResult]) -> None:
@@ -80,6 +82,7 @@ def _together(before: SweepView, after: SweepView) -> SweepView:
     return replace(
         after,
         seen=tuple(sorted({*before.seen, *after.seen}, key=lambda target: target.id)),
+        unread=tuple(sorted({*before.unread, *after.unread} - set(after.seen), key=lambda target: target.id)),
         links=(*(link for link in before.links if link.target not in again), *after.links),
         held=held[:HELD_KEPT],
         held_total=len(held),

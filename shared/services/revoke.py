@@ -5,6 +5,7 @@ The brakes themselves are :mod:`shared.core.revoke`'s; here is what they need to
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Final, assert_never
@@ -49,6 +50,7 @@ REVOKING: Final = "revoking"
 CHANGE: Final = "change"
 REVOCATIONS: Final = "revocations"
 """The budget's name."""
+_TRIES: Final = 10
 _LIMIT: Final = Limit(each_target=MOST_AN_HOUR, overall=MOST_AN_HOUR)
 
 
@@ -82,7 +84,7 @@ async def note_unruled(engine: Engine, allowlist: Allowlist, results: Iterable[T
     """Remember which approvals' rules are gone, of the targets that were looked at. Nothing is revoked.
 
     Raises:
-        StoreConflictError: where another sweep noted its own just now.
+        StoreConflictError: where others kept noting their own.
         StoreError: where a store failed.
 
     """
@@ -92,6 +94,13 @@ async def note_unruled(engine: Engine, allowlist: Allowlist, results: Iterable[T
         for approval in result.unruled:
             if asks_for_it(await recorded_rule(engine.ledger, chain_of(result.target), approval)):
                 noted[approval.decision] = Seen(target=result.target, first_seen=now, last_seen=now)
+    for _ in range(_TRIES - 1):
+        with suppress(StoreConflictError):  # Parts of one sweep end side by side.
+            return await _keep_noted(engine, allowlist, noted)
+    return await _keep_noted(engine, allowlist, noted)
+
+
+async def _keep_noted(engine: Engine, allowlist: Allowlist, noted: Mapping[str, Seen]) -> None:
     kept = await fetch(engine.state, REVOKING, CHANGE, SeenChange, SeenChange())
     before = kept.value.seen if kept.value.digest == allowlist.digest else {}
     known = {key: replace(seen, first_seen=before[key].first_seen) for key, seen in noted.items() if key in before}

@@ -22,6 +22,7 @@ from shared.services.look import Scope, observe
 from shared.services.notebook import fetch, fetch_memory, keep
 from shared.services.reconcile import Step, reconcile
 from shared.services.results import SweepResult, TargetResult
+from shared.services.setback import finding_of, forget_setbacks, setbacks
 from shared.services.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -122,7 +123,8 @@ async def plan(engine: Engine) -> Plan:
     settings = engine.settings
     failures = await engine.snapshots.take(settings.subscriptions)
     loaded = await load_allowlist(engine.allowlist)
-    found = (*_of_allowlist(loaded), *_of_scope(loaded, settings.subscriptions), *_of_subscriptions(failures))
+    late = [finding_of(row) for row in await setbacks(engine.state)]
+    found = (*_of_allowlist(loaded), *_of_scope(loaded, settings.subscriptions), *_of_subscriptions(failures), *late)
     targets: list[Target] = []
     snapshot: Snapshot | None = None
     try:
@@ -346,13 +348,15 @@ async def _glance(engine: Engine, loaded: LoadedAllowlist, snapshot: Snapshot, t
 
 
 async def keep_last(engine: Engine, last: LastSweep) -> None:
-    """Keep how a sweep ended."""
+    """Keep how a sweep ended; one that looked at everything has made up for every setback."""
     nothing = LastSweep(started=None, finished=None, complete=False, targets=0)
     kept = await fetch(engine.state, SWEEPS, LAST, LastSweep, nothing)
     try:
         await keep(engine.state, SWEEPS, LAST, kept, last)
     except StoreConflictError:
         return  # Another sweep ended at this moment; either will do.
+    if last.complete and last.started is not None:
+        await forget_setbacks(engine.state, before=last.started)
 
 
 # Findings

@@ -98,6 +98,26 @@ def tell_sweep(telemetry: Telemetry, result: SweepResult, calls: CallCount, *, s
     }
     tell(telemetry, "sweep", fields, "info" if len(result.unread) == left else "warning")
     telemetry.measure(SWEEP_SECONDS, seconds, {"complete": str(result.complete).lower()})
+    _measure_calls(telemetry, calls)
+
+
+def tell_round(  # noqa: PLR0913  all that is told
+    telemetry: Telemetry, result: SweepResult, calls: CallCount, *, sweep: str, targets: int, parts: int
+) -> None:
+    """How a sweep that went on in messages ended."""
+    fields: JsonObject = {
+        "sweep": sweep,
+        "complete": result.complete,
+        "targets": targets,
+        "unread": len(result.unread),
+        "parts": parts,
+        "seconds": (result.finished - result.started).total_seconds(),
+    }
+    tell(telemetry, "round", fields, "info" if result.complete else "warning")
+    _measure_calls(telemetry, calls)
+
+
+def _measure_calls(telemetry: Telemetry, calls: CallCount) -> None:
     for kind, count in (("read", calls.reads), ("write", calls.writes)):
         telemetry.measure(SWEEP_CALLS, count, {"kind": kind})
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from shared.core.errors import AzureForbiddenError, AzureUnavailableError
 from shared.core.message import PartMessage, decode
@@ -27,10 +27,14 @@ class LargeEstate(Desk):
     def __init__(self, sites: int) -> None:
         super().__init__(concurrency=1)
         azure = self.estate.azure
-        targets = [self.estate.target, *(azure.add_site(f"site-{number:02}") for number in range(sites - 1))]
-        self.estate.allow(*(a_rule(self.estate.service, target, f"rule-{n}") for n, target in enumerate(targets)))
-        self.connections = [azure.add_pair(self.estate.service, target, f"pe-{n}") for n, target in enumerate(targets)]
+        self.targets = [self.estate.target, *(azure.add_site(f"site-{number:02}") for number in range(sites - 1))]
+        self.allow()
+        self.connections = [azure.add_pair(self.estate.service, target, f"pe-{n}") for n, target in enumerate(self.targets)]
         self.work = replace(self.work, sweep_run=timedelta())
+
+    def allow(self, **rule: Any) -> None:  # noqa: ANN401  any key of a rule
+        """A rule for each target."""
+        self.estate.allow(*(a_rule(self.estate.service, target, f"rule-{n}", **rule) for n, target in enumerate(self.targets)))
 
     async def part(self, work: Work | None = None, *, drop: bool = False) -> bool:
         """Take the next part of a sweep off the queue; False where there is none."""
