@@ -40,6 +40,13 @@ var rules = [
     query: loadTextContent('../queries/approval-in-doubt.kql')
   }
   {
+    name: 'public-traffic'
+    severity: 0
+    frequency: 'PT15M'
+    window: 'PT30M'
+    query: loadTextContent('../queries/public-traffic.kql')
+  }
+  {
     name: 'sweep-incomplete'
     severity: 1
     frequency: 'PT15M'

@@ -102,9 +102,10 @@ async def audit_traffic(environ: Mapping[str, str]) -> AuditRound | None:
         StoreError: where a store failed.
 
     """
-    from shared.services.audit_timer import run_audit  # noqa: PLC0415  only where traffic is audited
+    from shared.adapters.log_telemetry import LogTelemetry  # noqa: PLC0415  see the package's docstring
+    from shared.services.audit_timer import audit_and_tell  # noqa: PLC0415  only where traffic is audited
 
     if not WORKSPACES.text(environ):
         return None
     async with open_application(environ) as application, _log_analytics(application.settings) as source:
-        return await run_audit(application.engine, [source], application.settings.private_ranges)
+        return await audit_and_tell(application.engine, [source], application.settings.private_ranges, LogTelemetry())

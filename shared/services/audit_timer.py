@@ -20,14 +20,15 @@ from shared.core.finding import Finding, FindingId, Severity
 from shared.core.finding_life import Look
 from shared.core.ledger import Entry, RecordKind, digest
 from shared.core.model import LinkStatus
-from shared.core.traffic import Freshness, Inconclusive, Private, PublicSeen, TargetTraffic
-from shared.core.traffic_record import verdict_body
+from shared.core.traffic import Freshness, Inconclusive, Private, PublicSeen, TargetTraffic, verdict_name
+from shared.core.traffic_record import counts, verdict_body
 from shared.core.upstream_path import UpstreamPaths, of_templates
 from shared.ports import TrafficQuestion
 from shared.services.allowlist import load_allowlist
 from shared.services.audit import Inquiry, audit
 from shared.services.journal import Journal
 from shared.services.notebook import fetch, keep
+from shared.services.telemetry import tell, tell_findings
 from shared.services.track import track
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from shared.core.allowlist import Allowlist
     from shared.core.ledger import JsonObject
     from shared.core.model import Target
-    from shared.ports import TrafficSource
+    from shared.ports import Telemetry, TrafficSource
     from shared.services.reconcile import Engine
     from shared.services.snapshot import Snapshot
 
@@ -111,6 +112,33 @@ async def run_audit(engine: Engine, sources: Sequence[TrafficSource], ranges: Pr
         with suppress(StoreConflictError):  # Another run read the same window; its watermark is as good.
             await keep(engine.state, AUDITS, WATERMARK, kept, Watermark(until=until))
     return AuditRound(since=since, until=until, targets=result.targets, findings=findings, complete=result.complete)
+
+
+async def audit_and_tell(
+    engine: Engine, sources: Sequence[TrafficSource], ranges: PrivateRanges, telemetry: Telemetry
+) -> AuditRound | None:
+    """:func:`run_audit`, each verdict told as a record ``traffic``, and each finding.
+
+    Raises:
+        AzureError: as :func:`run_audit`.
+        StoreError: as :func:`run_audit`.
+
+    """
+    done = await run_audit(engine, sources, ranges)
+    if done is None:
+        return None
+    for traffic in done.targets:
+        fields: JsonObject = {
+            "target": traffic.target,
+            "verdict": verdict_name(traffic.verdict),
+            "reasons": list(dict.fromkeys(one.code.value for one in traffic.reasons)),
+            "upstream": counts(traffic.decisive.upstream if traffic.decisive else {}),
+            "since": done.since.isoformat(),
+            "until": done.until.isoformat(),
+        }
+        tell(telemetry, "traffic", fields, "info" if isinstance(traffic.verdict, Private) else "warning")
+    tell_findings(telemetry, done.findings)
+    return done
 
 
 def audited(allowlist: Allowlist | None, snapshot: Snapshot, subscriptions: Collection[str]) -> list[Target]:

@@ -106,7 +106,7 @@ async def _begin(work: Work, before: Kept[Round]) -> SweepResult:
             looked = conclude(engine, planned, visited)
             result = await (finish_part if left else finish)(engine, planned, looked)
         await _follow_up(work, visited, id_)
-        _tell(work, result, calls, id_, len(left))
+        _tell(work, result, calls, sweep=id_, left=len(left))
         if left:
             begun = Round(id=id_, started=result.started, targets=len(planned.targets), parts=0, complete=not planned.failures)
             await _cut(work, before, begun, result, left)
@@ -134,9 +134,11 @@ def _time_over(work: Work) -> Callable[[], bool]:
     return over
 
 
-def _tell(work: Work, result: SweepResult, calls: CallCount, id_: str, left: int) -> None:
+def _tell(  # noqa: PLR0913  what tell_sweep takes
+    work: Work, result: SweepResult, calls: CallCount, *, sweep: str, left: int, part: int | None = None
+) -> None:
     tell_findings(work.telemetry, result.all_findings)
-    tell_sweep(work.telemetry, result, calls, sweep=id_, left=left)
+    tell_sweep(work.telemetry, result, calls, sweep=sweep, left=left, part=part)
 
 
 async def _follow_up(work: Work, visited: Visited, correlation: str) -> None:
@@ -210,7 +212,7 @@ async def go_on(work: Work, message: PartMessage) -> None:
             looked = replace(conclude(engine, planned, visited), started=current.value.started)
             result = await finish_part(engine, planned, looked)
         await _follow_up(work, visited, message.sweep)
-        _tell(work, result, calls, message.sweep, len(visited.left))
+        _tell(work, result, calls, sweep=message.sweep, left=len(visited.left), part=message.part)
         part = Part(
             targets=visited.left,
             unread=(*kept.value.unread, *_unread(result, visited.left)),

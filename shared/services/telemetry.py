@@ -78,11 +78,14 @@ def tell_findings(telemetry: Telemetry, findings: Sequence[Finding]) -> None:
         tell(telemetry, "finding", fields, "error" if finding.severity is Severity.CRITICAL else "warning")
 
 
-def tell_sweep(telemetry: Telemetry, result: SweepResult, calls: CallCount, *, sweep: str, left: int) -> None:
-    """How a sweep, or what one run of it could do, went."""
+def tell_sweep(  # noqa: PLR0913  what the record holds
+    telemetry: Telemetry, result: SweepResult, calls: CallCount, *, sweep: str, left: int, part: int | None = None
+) -> None:
+    """How a sweep, or what one run of it could do, went. ``part``: which of those that went into messages."""
     seconds = (result.finished - result.started).total_seconds()
     fields: JsonObject = {
         "sweep": sweep,
+        "part": part,
         "complete": result.complete,
         "mode": result.mode.value,
         "started": result.started.isoformat(),
