@@ -1,7 +1,8 @@
 """The documentation, held to the code: ``python -m tools.docs``.
 
 Links and anchors resolve; the settings, commands, options and exit codes that the pages name are those that there are, and
-none is left out; no committed file names a package registry's host or a path of somebody's machine.
+none is left out; the pictures are what the code is; no committed file names a package registry's host or a path of somebody's
+machine.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import unquote
 
+from tools import pictures
 from tools.markdown import Page, read_page
 
 if TYPE_CHECKING:
@@ -236,6 +238,7 @@ def problems(root: Path) -> Iterator[str]:
     yield from settings({path: text for path, text in texts.items() if _speaks_of_settings(path)}, pages[README], SETTINGS)
     yield from commands(pages, get_command(app))
     yield from exit_codes(pages[README], [int(code) for code in ExitCode])
+    yield from pictures.problems(texts[pictures.PAGE], pictures.drawn(root))
     yield from unwanted(texts)
 
 
@@ -244,7 +247,7 @@ def main() -> int:
     found = list(problems(ROOT))
     print(*(f"docs: {problem}" for problem in found), sep="\n", file=sys.stderr, end="\n" if found else "")
     if not found:
-        print("docs: links, settings, commands, exit codes and paths are right")
+        print("docs: links, settings, commands, exit codes, pictures and paths are right")
     return 1 if found else 0
 
 

@@ -33,9 +33,10 @@ from shared.adapters.tables_store import TablesStore
 from shared.core.errors import ConfigError, LedgerBrokenError, StoreConflictError, StoreUnavailableError
 from shared.core.ledger import EMPTY, canonical, seal
 from tests.azurite.proxy import Proxy, Trouble, proxy_to
-from tests.azurite.server import ACCOUNT, free_ports, install, require_node, serve
+from tests.azurite.server import ACCOUNT, free_ports, programs, serve
 from tests.contract.ledgers import CHAIN, all_records, append, entry, faults
 from tests.contract.test_ledger_contract import noise
+from tests.npm import require_node
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -510,8 +511,8 @@ class Identity:
 @pytest.fixture
 def secure_tables(tmp_path: Path) -> Iterator[tuple[str, Path]]:
     """Azurite's tables over https with tokens, and the certificate to trust."""
-    node = require_node()
-    program = install() / "table" / "main.js"
+    node = require_node("to run Azurite")
+    program = programs() / "table" / "main.js"
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
     now = datetime.now(UTC)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import os
 import secrets
-import shutil
 import socket
 import subprocess
 import time
@@ -18,11 +15,12 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from tests.npm import install, require_node
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 FOLDER: Final = Path(__file__).parent
-INSTALL_SECONDS: Final = 900
 START_SECONDS: Final = 120
 STOP_SECONDS: Final = 10
 ACCOUNT: Final = "linkguard"
@@ -63,31 +61,9 @@ class Azurite:
         )
 
 
-def require_node() -> str:
-    """Node's path. Where there is none, the test is skipped, except in CI: there it fails."""
-    node = shutil.which("node")
-    if node and shutil.which("npm"):
-        return node
-    message = "Node and npm are needed to run Azurite, and are not here"
-    if os.environ.get("CI") == "true":
-        pytest.fail(message)
-    pytest.skip(message)
-
-
-def install() -> Path:
-    """Install what the lock file says, once for all test processes; the folder of Azurite's programs."""
-    lock = FOLDER / "package-lock.json"
-    wanted = hashlib.sha256(lock.read_bytes()).hexdigest()
-    mark = FOLDER / "node_modules" / ".installed"
-    with lock.open("rb") as locked:
-        fcntl.flock(locked, fcntl.LOCK_EX)
-        if not (mark.exists() and mark.read_text() == wanted):
-            command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-            done = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False)
-            if done.returncode != 0:
-                pytest.fail(f"npm ci in tests/azurite failed:\n{done.stderr[-2000:]}")
-            mark.write_text(wanted)
-    return FOLDER / "node_modules" / "azurite" / "dist" / "src"
+def programs() -> Path:
+    """The folder of Azurite's programs, installed where it is not there."""
+    return install(FOLDER) / "azurite" / "dist" / "src"
 
 
 def free_ports(count: int) -> list[int]:
@@ -105,8 +81,8 @@ def free_ports(count: int) -> list[int]:
 @contextmanager
 def run(folder: Path) -> Iterator[Azurite]:
     """Azurite with all three services while the context lasts; what it prints goes to ``folder``."""
-    node = require_node()
-    program = install() / "azurite.js"
+    node = require_node("to run Azurite")
+    program = programs() / "azurite.js"
     key = b64encode(secrets.token_bytes(32)).decode()
     blob, queue, table = ports = free_ports(3)
     command = [node, str(program), "--silent", "--inMemoryPersistence", "--disableTelemetry", "--skipApiVersionCheck"]

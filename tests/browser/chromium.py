@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import os
 import shutil
-import subprocess
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
 from playwright.sync_api import sync_playwright
+
+from tests.npm import install, require_node
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
 FOLDER: Final = Path(__file__).parent
 COMMAND: Final = "apt-get install -y --no-install-recommends chromium"
-_INSTALL_SECONDS: Final = 600
 _ARGUMENTS: Final = (
     # A container's root may not make Chromium's own sandbox; nothing but our own pages is opened.
     "--no-sandbox",
@@ -58,22 +56,6 @@ def chromium() -> Iterator[Browser]:
 
 
 def axe_script() -> str:
-    """The source of axe-core, installed once for all test processes as its lock file says."""
-    npm = shutil.which("npm")
-    if npm is None:
-        message = "npm is needed for axe-core, and is not here"
-        if os.environ.get("CI") == "true":
-            pytest.fail(message)
-        pytest.skip(message)
-    lock = FOLDER / "package-lock.json"
-    wanted = hashlib.sha256(lock.read_bytes()).hexdigest()
-    mark = FOLDER / "node_modules" / ".installed"
-    with lock.open("rb") as locked:
-        fcntl.flock(locked, fcntl.LOCK_EX)
-        if not (mark.exists() and mark.read_text() == wanted):
-            command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-            done = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, timeout=_INSTALL_SECONDS, check=False)
-            if done.returncode != 0:
-                pytest.fail(f"npm ci in tests/browser failed:\n{done.stderr[-2000:]}")
-            mark.write_text(wanted)
-    return (FOLDER / "node_modules" / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
+    """The source of axe-core."""
+    require_node("for axe-core")
+    return (install(FOLDER) / "axe-core" / "axe.min.js").read_text(encoding="utf-8")

@@ -7,8 +7,6 @@ import http.client
 import importlib.util
 import json
 import logging
-import os
-import shutil
 import subprocess
 import threading
 from contextlib import contextmanager
@@ -22,6 +20,7 @@ from shared.adapters.log_queries import QueryParameters, query_text
 from shared.core.time_text import parse_time
 from shared.core.upstream_path import of_templates
 from tests.kql.engine import Workspace
+from tests.npm import require_node
 from tests.test_cli_audit import run
 
 if TYPE_CHECKING:
@@ -175,18 +174,11 @@ def by_function(requests: list[Request]) -> list[str]:
         return lines
 
 
-def require_node() -> str:
-    node = shutil.which("node")
-    if node:
-        return node
-    if os.environ.get("CI") == "true":
-        pytest.fail("Node is needed for the middleware's test, and is not here")
-    pytest.skip("Node is needed for the middleware's test, and is not here")
-
-
 def by_node(requests: list[Request]) -> list[str]:
     """Over a real server of Node."""
-    with subprocess.Popen([require_node(), SERVER, NODE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+    with subprocess.Popen(
+        [require_node("for the middleware"), SERVER, NODE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as server:
         assert server.stdin is not None
         assert server.stdout is not None
         port = int(server.stdout.readline())
@@ -208,7 +200,9 @@ def by_node_hook(requests: list[Request]) -> list[str]:
 
 
 def hooked(contexts: list[dict[str, Any]]) -> list[str]:
-    with subprocess.Popen([require_node(), SERVER, NODE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+    with subprocess.Popen(
+        [require_node("for the middleware"), SERVER, NODE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as server:
         told, _ = server.communicate("".join(f"{json.dumps(one)}\n" for one in contexts), timeout=60)
     return told.splitlines()[1:]
 
