@@ -25,6 +25,7 @@ class Tone(StrEnum):
     INFO = "info"
     GOOD = "good"
     MUTE = "mute"
+    PLAIN = "plain"
 
 
 class LinkState(StrEnum):

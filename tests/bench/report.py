@@ -33,7 +33,7 @@ _ACTS = {
         "box.dispatchEvent(new Event('change'))"
     ),
     "sorting all links by target": "document.querySelector('#links th:nth-child(3) button').click()",
-    "following a link to the last one": "location.hash = views.find((v) => v.section.id === 'links').items.at(-1).id",
+    "following a link to the last one": "location.hash = views.find((v) => v.section.id === 'links').items.at(-1).anchor",
 }
 
 
@@ -66,6 +66,10 @@ def main() -> str:
     ]
     held = len(data.sweep.held) if data.sweep else 0
     records, size = len(data.ledger.timeline), len(text.encode()) / 1e6
-    said = f"{LINKS:,} links, {held} of them held with their evidence, {FINDINGS:,} findings, {records:,} records: {size:.1f} MB"
-    table = [f"{said}; medians of {TIMES}.", "", "| step | seconds |", "|---|---|"]
+    audited = len({item.target for item in data.traffic})
+    said = (
+        f"{LINKS:,} links, {held} of them held with their evidence, {FINDINGS:,} findings, {audited:,} audited targets with "
+        f"{len(data.traffic):,} verdicts, {records:,} records: {size:.1f} MB"
+    )
+    table = [f"{said}; medians of {TIMES}, the slowest usable after {max(usable):.2f} s.", "", "| step | seconds |", "|---|---|"]
     return "\n".join([*table, *(f"| {name} | {seconds:.2f} |" for name, seconds in rows)])

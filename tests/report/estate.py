@@ -404,6 +404,8 @@ def large(links: int, findings: int) -> ReportData:
         findings=found,
         ledger=LedgerView(chains=1, records=len(timeline), faults=(), timeline=timeline),
         traffic=tuple(
-            traffic(site(f"site-{number:05}"), hour, "private", 900, 0) for hour in range(24, 0, -1) for number in range(20)
+            traffic(site(f"site-{number:05}"), hour, "private", 900, 0)
+            for hour in range(24, 0, -1)
+            for number in range(links // 2 if links > 1000 else 20)
         ),
     )

@@ -6,6 +6,7 @@ import base64
 import csv
 import io
 import json
+import re
 from dataclasses import replace
 from datetime import timedelta
 from functools import cache, partial
@@ -24,9 +25,12 @@ from shared.report import web
 from shared.report.csv_text import csv_text
 from shared.report.html import content_security_policy, report_html
 from shared.report.html.chart import Bar, stack
+from shared.report.html.form import as_json, packed
 from shared.report.html.parts import moment, short_ids
 from shared.report.html.picture import MOST_TARGETS, draw
+from shared.report.html.traffic import MOST_TARGETS as MOST_CHARTS
 from shared.report.html.traffic import traffic_cards
+from shared.report.html.view import Side
 from shared.report.json_text import json_text
 from shared.report.link_state import LABELS, TONES, LinkState, state_of
 from shared.report.ocsf import OCSF_VERSION, ocsf_event, ocsf_finding, ocsf_lines
@@ -245,8 +249,31 @@ def test_the_policy_lets_in_nothing_by_default() -> None:
 def test_no_text_becomes_markup(text: str) -> None:
     """The page has the same elements whatever a message says."""
     page = report_html(estate.small(message=text))
-    assert (page.count("<script"), page.count("<img"), page.count("<iframe")) == (1, 0, 0)
+    blocks = page.count('<script type="application/json" data-all>')
+    assert (blocks, page.count("<script"), page.count("<img"), page.count("<iframe")) == (5, 6, 0, 0)
     assert "\u202e" not in page
+
+
+@given(st.lists(st.builds(Side, st.text(), st.sampled_from(["none", ""])), max_size=9))
+def test_columns_hold_what_the_items_did(items: list[Side]) -> None:
+    """Whatever repeats: each item is put together again from its column's values."""
+    columns = json.loads(as_json(packed(items)))
+    again = [
+        {name: column["values"][column["of"][place] if "of" in column else place] for name, column in columns.items()}
+        for place in range(len(items))
+    ]
+    assert again == [{"text": item.text, "css": item.css} for item in items]
+
+
+def test_data_in_the_page_cannot_end_its_element() -> None:
+    """Nothing in it is a tag or a comment to a browser, and it is the JSON that it should be."""
+    page = report_html(estate.small(message="</script><!--<script>&amp;\u2028"))
+    blocks = re.findall(r'<script type="application/json" data-all>(.*?)</script>', page, re.DOTALL)
+    assert len(blocks) == 5
+    for block in blocks:
+        assert "<" not in block
+        assert block.isascii()
+    assert any("</script><!--<script>" in str(json.loads(block)) for block in blocks)
 
 
 def test_ids_in_sentences_are_short_but_those_in_commands() -> None:
@@ -298,6 +325,15 @@ def test_a_traffic_record_that_says_less_shows_less(body: dict[str, object]) -> 
     item = replace(estate.small().traffic[0], body={"verdict": "inconclusive", **body})  # type: ignore[dict-item]  # a test's own
     data = replace(estate.small(), traffic=(item,))
     assert "inconclusive" in report_html(data)
+
+
+def test_of_very_many_targets_the_worst_have_a_chart() -> None:
+    """And the page says how many there are."""
+    items = [estate.traffic(estate.site(f"app-{n:04}"), 1, "private", 5, 0) for n in range(MOST_CHARTS + 20)]
+    items.append(estate.traffic(estate.site("app-9999"), 1, "public-seen", 5, 5))
+    cards = traffic_cards(items, partial(moment, now=estate.NOW))
+    assert (len(cards), cards[0].verdict) == (MOST_CHARTS, "public-seen")
+    assert f"of {MOST_CHARTS + 21} targets" in report_html(replace(estate.QUIET, traffic=tuple(items)))
 
 
 def test_top_sources_are_public_ones_most_frequent_first() -> None:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
-from shared.report.html.traffic import TRAFFIC_TONES
+from shared.report.html.drawing import drawn
+from shared.report.html.form import Slot, as_json, each, given, packed
 from shared.report.html.view import make_view
 
 if TYPE_CHECKING:
@@ -48,9 +49,14 @@ def _read(name: str) -> str:
 
 @cache
 def _environment() -> Environment:
-    return Environment(
+    environment = Environment(
         loader=FunctionLoader(_read), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    environment.filters |= {"drawn": drawn, "each": each, "given": given, "packed": packed}
+    # tojson escapes what it gets for a script element, as it does with the standard library's.
+    environment.policies |= {"json.dumps_function": as_json, "json.dumps_kwargs": {}}
+    environment.globals["slot"] = Slot()
+    return environment
 
 
 def content_security_policy() -> str:
@@ -68,5 +74,4 @@ def report_html(data: ReportData) -> str:
         script=assets.script,
         policy=assets.policy,
         first=_FIRST,
-        traffic_tones=TRAFFIC_TONES,
     )

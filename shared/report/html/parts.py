@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from shared.core.arm_id import ArmId
 from shared.core.errors import InvalidIdError
@@ -28,6 +28,9 @@ class Moment:
     iso: str
     shown: str
     ago: str
+
+
+NO_MOMENT: Final = Moment(iso="", shown="", ago="")
 
 
 def moment(at: datetime, now: datetime) -> Moment:
@@ -118,3 +121,8 @@ def held_anchor(decision_id: str) -> str:
 def record_anchor(chain: str, sequence: int) -> str:
     """Of a record of the ledger."""
     return f"record-{digest([chain, sequence])[:_ANCHOR]}"
+
+
+def traffic_anchor(target: Target) -> str:
+    """Of a target's traffic: the same in every report."""
+    return f"traffic-{digest(target.id.key)[:_ANCHOR]}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from shared.report.html.chart import Bar, Chart, stack
-from shared.report.html.parts import Moment, Resource, target_of, visible
+from shared.report.html.parts import Moment, Resource, target_of, traffic_anchor, visible
 from shared.report.link_state import Tone
 
 if TYPE_CHECKING:
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from shared.core.model import Target
     from shared.core.report_data import TrafficItem
 
+MOST_TARGETS: Final = 500
+"""Charts on a page; more would make it slow to open."""
 _SHOWN: Final = 48
 """Verdicts of one target in its chart, the newest."""
 _TOP: Final = 10
@@ -46,22 +48,23 @@ class TrafficCard:
     at: Moment
     basis: str
     reasons: tuple[tuple[str, str], ...]
-    upstream: tuple[tuple[str, int], ...]
-    requests: tuple[tuple[str, int], ...]
+    upstream: str
+    requests: str
+    """Counts by class, in words."""
     sources: tuple[SourceRow, ...]
     """The most frequent public ones."""
     chart: Chart
-    public: int
-    """Public requests in the newest verdict."""
+    words: str
+    """What a search looks at beside the target."""
 
 
 def traffic_cards(items: Sequence[TrafficItem], moment: Callable[[datetime], Moment]) -> tuple[TrafficCard, ...]:
-    """One card a target, the worst first."""
+    """One card a target, the worst first, :data:`MOST_TARGETS` at most. ``items``: oldest first."""
     by_target: defaultdict[Target, list[TrafficItem]] = defaultdict(list)
     for item in items:
         by_target[item.target].append(item)
-    cards = [_card(target, found, moment) for target, found in by_target.items()]
-    return tuple(sorted(cards, key=lambda card: (_place(card.verdict), card.target.id)))
+    worst = sorted(by_target, key=lambda target: (_place(by_target[target][-1].verdict), target.id.key))
+    return tuple(_card(target, by_target[target], moment) for target in worst[:MOST_TARGETS])
 
 
 def _place(verdict: str) -> int:
@@ -72,20 +75,25 @@ def _card(target: Target, items: Sequence[TrafficItem], moment: Callable[[dateti
     newest = items[-1]
     requests, upstream = _counts(newest.body, "requests"), _counts(newest.body, "upstream")
     bars = [Bar(label=item.at.strftime("%m-%d %H:%M"), counts=_grouped(_counts(item.body, "requests"))) for item in items]
+    resource, reasons, sources = target_of(target), _reasons(newest.body), _sources(newest.body)
     return TrafficCard(
-        anchor=f"traffic-{newest.record[:16]}" if newest.record.isalnum() else "",
-        target=target_of(target),
+        anchor=traffic_anchor(target),
+        target=resource,
         verdict=visible(newest.verdict),
         tone=TRAFFIC_TONES.get(newest.verdict, Tone.WARN),
         at=moment(newest.at),
         basis=visible(_text(_decisive(newest.body).get("basis"))).replace("_", " "),
-        reasons=_reasons(newest.body),
-        upstream=tuple(upstream.items()),
-        requests=tuple(requests.items()),
-        sources=_sources(newest.body),
+        reasons=reasons,
+        upstream=_in_words(upstream),
+        requests=_in_words(requests),
+        sources=sources,
         chart=stack(bars[-_SHOWN:], _CLASSES),
-        public=requests.get("public", 0),
+        words=" ".join((*(word for pair in reasons for word in pair), *(one.address for one in sources))),
     )
+
+
+def _in_words(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {name}" for name, count in counts.items()) or "none"
 
 
 def _decisive(body: JsonObject) -> JsonObject:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 from shared.core.entries import Decision
 from shared.core.errors import LinkguardError
 from shared.core.finding import Severity
+from shared.core.ledger import RecordKind
+from shared.core.reason import Code
 from shared.core.verdict import Approve, Hold, Mode, Strength, Wait
 from shared.report import comparison
 from shared.report.documents import DecisionItem
 from shared.report.escape import clean
 from shared.report.html.chart import Chart, decisions_chart
 from shared.report.html.parts import (
+    NO_MOMENT,
     Moment,
     Resource,
     chain_name,
@@ -26,12 +29,13 @@ from shared.report.html.parts import (
     resource_of,
     short_ids,
     target_of,
+    traffic_anchor,
     visible,
     visible_facts,
     visible_lines,
 )
 from shared.report.html.picture import Picture, draw
-from shared.report.html.traffic import TrafficCard, traffic_cards
+from shared.report.html.traffic import TRAFFIC_TONES, TrafficCard, traffic_cards
 from shared.report.ledger_text import summary as summary_of
 from shared.report.link_state import LABELS, TONES, LinkState, Tone, state_of
 from shared.report.next_steps import after_look, explain
@@ -45,6 +49,18 @@ if TYPE_CHECKING:
 
 _ID_SHOWN: Final = 12
 """Digits of an id; the commands take as many."""
+_DASH: Final = "\N{EN DASH}"
+_NO_LINK: Final = Resource(name="no link", group="", id="")
+_EVERYWHERE: Final = Resource(name="everywhere", group="", id="")
+_VERDICTS: Final = {"hold": "held", "approve": "would be approved", "wait": "waiting"}
+"""In words, the worst first."""
+_KINDS: Final = {
+    RecordKind.INTENT: Tone.INFO,
+    RecordKind.HUMAN: Tone.INFO,
+    RecordKind.HOLD: Tone.WARN,
+    RecordKind.DRIFT: Tone.WARN,
+    RecordKind.ALERT: Tone.WARN,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +73,7 @@ class LinkRow:
     """Of the state, the worst first."""
     label: str
     tone: Tone
-    signalr: Resource | None
+    signalr: Resource
     link: str
     target: Resource
     endpoint: str
@@ -69,8 +85,11 @@ class LinkRow:
     decision: str
     held: str
     """The anchor of its evidence, "" where it is settled."""
-    since: Moment | None
+    since: Moment
     traffic: str
+    traffic_tone: Tone
+    traffic_why: str
+    """The anchor of its chart, "" where the traffic is private, not audited or without one."""
     connection: str
     """Its name, which search finds; the rest of its id is the target's."""
 
@@ -85,14 +104,37 @@ class ReasonView:
     resolve: str
 
 
+@dataclass(frozen=True, slots=True)
+class Side:
+    """What one of the two says."""
+
+    text: str
+    css: str = ""
+
+
+_NOTHING: Final = Side("nothing", "none")
+_EMPTY: Final = Side("empty", "none")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rival:
+    """Another that fits."""
+
+    id: str
+    gone: str
+    """``vanished``, or "" where it is there."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompareRow:
     """One line of the evidence side by side."""
 
     what: str
-    link: str | None
-    connection: str | None
-    agrees: Literal["yes", "no", ""]
+    link: Side
+    connection: Side
+    agrees: str
+    """``yes``, ``no``, or a dash where there is nothing to compare."""
+    tone: Tone
     note: str
 
 
@@ -106,19 +148,18 @@ class HeldCard:
     connection: str
     link: str
     verdict: str
+    label: str
+    """The verdict in words."""
     outcome: str
     tone: Tone
-    state: str
-    rule: str
-    strength: str
-    decision: str
-    first_seen: Moment | None
     reasons: tuple[ReasonView, ...]
-    codes: str
     comparison: tuple[CompareRow, ...]
-    rivals: tuple[tuple[str, bool], ...]
+    rivals: tuple[Rival, ...]
+    more: str
+    """What the facts and rules are behind."""
     facts: tuple[tuple[str, str], ...]
     rules: tuple[tuple[str, str], ...]
+    """Each rule that was considered: where it is, and its text."""
     commands: tuple[str, ...]
 
 
@@ -127,12 +168,18 @@ class FindingRow:
     """One row of the table of findings."""
 
     anchor: str
+    rank: int
+    """The most urgent first."""
     severity: str
+    label: str
     tone: Tone
     status: str
     """``open`` or ``resolved``."""
-    id: str
-    target: Resource | None
+    finding: str
+    """Its id in the catalogue."""
+    name: str
+    """The id in words."""
+    target: Resource
     message: str
     facts: tuple[tuple[str, str], ...]
     life: str
@@ -143,12 +190,22 @@ class FindingRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TrafficIndex:
+    """Of a traffic card what the script finds and filters it by; its drawing is markup already."""
+
+    anchor: str
+    verdict: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RecordRow:
     """One record of the ledger."""
 
     anchor: str
     at: Moment
     kind: str
+    tone: Tone
     chain: str
     chain_id: str
     sequence: int
@@ -157,6 +214,7 @@ class RecordRow:
     decision: str
     broken: str
     """What is wrong with it, "" where nothing is."""
+    css: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,6 +263,9 @@ class PageView:
     held_in_all: int
     findings: tuple[FindingRow, ...]
     traffic: tuple[TrafficCard, ...]
+    traffic_items: tuple[TrafficIndex, ...]
+    audited_in_all: int
+    """Targets with a traffic verdict; ``traffic`` may have fewer."""
     records: tuple[RecordRow, ...]
     records_in_all: int
     chains: int
@@ -228,7 +289,10 @@ class _Maker:
         self._held = {held.decision_id: held_anchor(held.decision_id) for held in (sweep.held if sweep else ())}
         self._records = {(item.chain, item.sequence): record_anchor(item.chain, item.sequence) for item in data.ledger.timeline}
         self._broken = {(fault.chain, fault.sequence): clean(fault.message) for fault in data.ledger.faults}
-        self._verdicts = {item.target: item.verdict for item in data.traffic}
+        self._verdicts = {item.target: visible(item.verdict) for item in data.traffic}
+        self._traffic = traffic_cards(data.traffic, self._moment)
+        charted = {card.anchor for card in self._traffic}
+        self._charts = {target: traffic_anchor(target) for target in self._verdicts if traffic_anchor(target) in charted}
         self._links = {view.connection: link_anchor(view) for view in (sweep.links if sweep else ()) if view.connection}
 
     def view(self) -> PageView:
@@ -238,6 +302,7 @@ class _Maker:
         held = tuple(sorted(map(self._card, sweep.held if sweep else ()), key=_worst_held))
         findings = tuple(map(self._finding, data.findings))
         records = tuple(map(self._record, data.ledger.timeline))
+        traffic = self._traffic
         tone, headline = _headline(summary)
         return PageView(
             at=self._moment(data.at),
@@ -262,7 +327,11 @@ class _Maker:
             held=held,
             held_in_all=sweep.held_total if sweep else 0,
             findings=findings,
-            traffic=traffic_cards(data.traffic, self._moment),
+            traffic=traffic,
+            traffic_items=tuple(
+                TrafficIndex(anchor=card.anchor, verdict=card.verdict, words=f"{card.target.id} {card.words}") for card in traffic
+            ),
+            audited_in_all=len(self._verdicts),
             records=records,
             records_in_all=data.ledger.records,
             chains=data.ledger.chains,
@@ -280,7 +349,7 @@ class _Maker:
             choices={
                 "state": _ordered(Counter(row.state.value for row in links)),
                 "verdict": _ordered(Counter(card.verdict for card in held)),
-                "finding": _ordered(Counter(row.id for row in findings)),
+                "finding": _ordered(Counter(row.finding for row in findings)),
                 "kind": _ordered(Counter(row.kind for row in records)),
             },
         )
@@ -288,12 +357,10 @@ class _Maker:
     def _moment(self, at: datetime) -> Moment:
         return moment(at, self._data.at)
 
-    def _moment_or_none(self, at: datetime | None) -> Moment | None:
-        return None if at is None else self._moment(at)
-
     def _link(self, view: LinkView) -> LinkRow:
         state = state_of(view)
         about = view.connection or view.link
+        traffic = self._verdicts.get(view.target, "")
         sides = (("link", view.link_status), ("connection", view.connection_state))
         return LinkRow(
             anchor=link_anchor(view),
@@ -301,18 +368,20 @@ class _Maker:
             rank=list(LinkState).index(state),
             label=LABELS[state],
             tone=TONES[state],
-            signalr=resource_of(view.signalr) if view.signalr else None,
+            signalr=resource_of(view.signalr) if view.signalr else _NO_LINK,
             link=visible(view.link.name) if view.link else "",
             target=target_of(view.target),
             endpoint=_endpoint_name(view.endpoint),
             azure=", ".join(f"{side} {visible(said)}" for side, said in sides if said),
-            rule=visible(view.rule),
+            rule=visible(view.rule) or _DASH,
             owner=visible(view.owner),
-            ticket=visible(view.ticket),
+            ticket=visible(view.ticket) or _DASH,
             decision=view.decision_id[:_ID_SHOWN],
             held=self._held.get(view.decision_id, ""),
-            since=self._moment_or_none(view.since),
-            traffic=visible(self._verdicts.get(view.target, "")),
+            since=self._moment(view.since) if view.since else NO_MOMENT,
+            traffic=traffic or "not audited",
+            traffic_tone=TRAFFIC_TONES.get(traffic, Tone.WARN) if traffic else Tone.PLAIN,
+            traffic_why=self._charts.get(view.target, "") if traffic != "private" else "",
             connection=visible(about.name) if about else "",
         )
 
@@ -340,13 +409,9 @@ class _Maker:
             connection=visible(str(held.connection or "")),
             link=visible(str(held.link or "")),
             verdict=held.verdict,
+            label=_VERDICTS.get(held.verdict, held.verdict),
             outcome=(held.outcome or "").replace("_", " "),
             tone=Tone.WARN if held.verdict == "hold" else Tone.INFO,
-            state=visible(held.state),
-            rule=visible(held.rule),
-            strength=held.strength.value if held.strength else "",
-            decision=held.decision_id[:_ID_SHOWN],
-            first_seen=self._moment_or_none(evidence.first_seen),
             reasons=tuple(
                 ReasonView(
                     code=one.code.value,
@@ -356,19 +421,22 @@ class _Maker:
                 )
                 for one in held.reasons
             ),
-            codes=" ".join(one.code.value for one in held.reasons),
             comparison=tuple(
                 CompareRow(
                     what=one.what,
-                    link=None if one.link is None else visible(one.link),
-                    connection=None if one.connection is None else visible(one.connection),
-                    agrees="" if one.agrees is None else "yes" if one.agrees else "no",
+                    link=_side(one.link),
+                    connection=_side(one.connection),
+                    agrees=_DASH if one.agrees is None else "yes" if one.agrees else "no",
+                    tone=Tone.PLAIN if one.agrees is None else Tone.GOOD if one.agrees else Tone.BAD,
                     note=visible(one.note),
                 )
                 for one in comparison.compare(decision)
             ),
-            rivals=tuple((visible(str(one.id)), one.gone) for one in comparison.rivals(evidence)),
-            facts=visible_facts(comparison.facts(evidence)),
+            rivals=tuple(
+                Rival(id=visible(str(one.id)), gone="vanished" if one.gone else "") for one in comparison.rivals(evidence)
+            ),
+            more="All facts and the rules that were considered" if comparison.rules(evidence) else "All facts",
+            facts=visible_facts({**comparison.facts(evidence), **_more_facts(held)}),
             rules=tuple((f"{visible(one.id)}, line {one.line}", visible_lines(one.text)) for one in comparison.rules(evidence)),
             commands=tuple(dict.fromkeys((explain(item), *after_look(item, evidence.mode)))),
         )
@@ -376,13 +444,17 @@ class _Maker:
     def _finding(self, view: FindingView) -> FindingRow:
         finding = view.finding
         resource = parse(finding.target)
+        label = finding.severity.value if view.is_open else "resolved"
         return FindingRow(
             anchor=f"finding-{finding.fingerprint}",
+            rank=("critical", "warning", "resolved").index(label),
             severity=finding.severity.value,
+            label=label,
             tone=Tone.MUTE if not view.is_open else Tone.BAD if finding.severity is Severity.CRITICAL else Tone.WARN,
             status="open" if view.is_open else "resolved",
-            id=finding.id.value,
-            target=resource_of(resource) if resource else None,
+            finding=finding.id.value,
+            name=finding.id.value.replace("_", " "),
+            target=resource_of(resource) if resource else _EVERYWHERE,
             message=visible(short_ids(finding.message)),
             facts=visible_facts(finding.facts),
             life=view.life.value,
@@ -401,17 +473,20 @@ class _Maker:
         except LinkguardError:
             said = "it cannot be read"
         decision = item.body.get("decision")
+        broken = self._broken.get((item.chain, item.sequence), "")
         return RecordRow(
             anchor=record_anchor(item.chain, item.sequence),
             at=self._moment(item.at),
             kind=item.kind.value.replace("_", " "),
+            tone=_KINDS.get(item.kind, Tone.MUTE),
             chain=chain_name(item.chain),
             chain_id=visible(item.chain),
             sequence=item.sequence,
             id=visible(item.id[:_ID_SHOWN]),
             summary=visible(said),
             decision=self._held.get(decision, "") if isinstance(decision, str) else "",
-            broken=self._broken.get((item.chain, item.sequence), ""),
+            broken=broken,
+            css="broken" if broken else "",
         )
 
 
@@ -438,9 +513,26 @@ def _worst_link(row: LinkRow) -> tuple[int, str, str]:
 
 
 def _worst_held(card: HeldCard) -> tuple[int, int, str]:
-    order = ("hold", "approve", "wait")
+    order = tuple(_VERDICTS)
     place = order.index(card.verdict) if card.verdict in order else len(order)
-    return place, "ambiguous" not in card.codes, card.target.id
+    return place, all(one.code != Code.AMBIGUOUS.value for one in card.reasons), card.target.id
+
+
+def _side(said: str | None) -> Side:
+    if said is None:
+        return _NOTHING
+    return Side(visible(said)) if said else _EMPTY
+
+
+def _more_facts(held: HeldView) -> dict[str, str]:
+    """What is not part of the evidence itself."""
+    return {
+        "target": str(held.target),
+        "connection": str(held.connection or ""),
+        "nearest link": str(held.link or ""),
+        "decision": held.decision_id[:_ID_SHOWN],
+        "strength": held.strength.value if held.strength else "",
+    }
 
 
 def _endpoint_name(text: str) -> str:
