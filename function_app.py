@@ -7,11 +7,15 @@ first invocation.
 from __future__ import annotations
 
 import json
+import logging
 import os
 
 import azure.functions as func
 
 app = func.FunctionApp()
+
+# The worker passes on what is logged at level INFO, and Azure's SDKs log every request and answer with their headers there.
+logging.getLogger("azure").setLevel(logging.WARNING)
 
 _QUEUE = "linkguard-reconcile"
 _STORAGE = "AzureWebJobsStorage"

@@ -161,9 +161,9 @@ def main() -> None:
     """Serve until standard input ends."""
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    # What the host gets as log messages goes to standard error.
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s", stream=sys.stderr)
-    logging.getLogger("azure").setLevel(logging.WARNING)
+    # What the host gets as log messages goes to standard error, at the levels that its worker sets.
+    level = logging.DEBUG if os.environ.get("PYTHON_ENABLE_DEBUG_LOGGING") == "1" else logging.INFO
+    logging.basicConfig(level=level, format="%(levelname)s %(name)s %(message)s", stream=sys.stderr)
     asyncio.run(serve(Worker(sys.argv[1], sys.argv[2]), answers))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from azure.data.tables.aio import TableServiceClient
 from azure.storage.blob.aio import BlobServiceClient
 from azure.storage.queue.aio import QueueServiceClient
 
+from shared.adapters.tables import join
 from shared.adapters.tables_store import LEDGER_TABLE, STATE_TABLE, TablesStore
 from shared.core.ledger import RecordKind, verify_chain
 from shared.local_azure import SUBSCRIPTION, Knobs, LocalAzure
@@ -90,6 +92,17 @@ class Stage:
                 assert list(verify_chain(chain, records, await store.head(chain))) == []
                 found += records
             return found
+
+    async def stored(self) -> str:
+        """All that the tables hold, as text: each property, and what is in those that are compressed."""
+        found: list[str] = []
+        async with TableServiceClient.from_connection_string(self.azurite.connection_string) as tables:
+            for table in (LEDGER_TABLE, STATE_TABLE):
+                async for entity in tables.get_table_client(table).list_entities():
+                    packed = [join(prefix, entity) for prefix in ("value", "body", "inputs", "data")]
+                    found += [zlib.decompress(one).decode() for one in packed if one]
+                    found += [str(value) for value in entity.values() if not isinstance(value, bytes)]
+        return "\n".join(found)
 
     async def outcomes(self) -> list[str]:
         """What became of every intent, in order."""

@@ -3,34 +3,64 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from shared.core.ledger import RecordKind
 from shared.local_azure.events import PERSONAL
 from shared.local_azure.faults import throttled
 from tests import dead_letters
+from tests.kql.engine import Workspace
 from tests.worker.host import POISON, QUEUE
 from tests.worker.stage import MESSAGE, Stage, allowlist, open_host, open_stage
 from tests.worker.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
     from tests.azurite.server import Azurite
     from tests.worker.host import Host
 
 STORAGE = "AzureWebJobsStorage"
+WORKSPACE = "00000000-0000-0000-0000-00000000000a"
+
+
+def timer(setting: str) -> dict[str, Any]:
+    """A timer by a setting; the host remembers the last run, and a start is no reason to run."""
+    return {
+        "direction": "IN",
+        "type": "timerTrigger",
+        "name": "timer",
+        "schedule": f"%{setting}%",
+        "runOnStartup": False,
+        "useMonitor": True,
+    }
+
+
+def http(route: str) -> list[dict[str, Any]]:
+    """Reading alone, by those who have the function's key."""
+    asked = {
+        "direction": "IN",
+        "type": "httpTrigger",
+        "name": "request",
+        "methods": ["GET"],
+        "authLevel": "FUNCTION",
+        "route": route,
+    }
+    return [asked, {"direction": "OUT", "type": "http", "name": "$return"}]
 
 
 async def test_the_bindings() -> None:
-    """What the host gets to know of each function, to the letter."""
+    """What the host gets to know of each function, to the letter; and of no other."""
     async with Worker({}) as worker:
-        assert {name: worker.functions[name] for name in OURS} == OURS
+        assert worker.functions == FUNCTIONS
 
 
-OURS: dict[str, list[dict[str, Any]]] = {
+FUNCTIONS: dict[str, list[dict[str, Any]]] = {
     "on_resource_write": [{"direction": "IN", "type": "eventGridTrigger", "name": "event"}],
     "reconcile": [
         {"direction": "IN", "type": "queueTrigger", "name": "message", "queueName": QUEUE, "connection": STORAGE},
@@ -38,37 +68,13 @@ OURS: dict[str, list[dict[str, Any]]] = {
     "reconcile_poison": [
         {"direction": "IN", "type": "queueTrigger", "name": "message", "queueName": POISON, "connection": STORAGE},
     ],
-    "sweep": [
-        {
-            "direction": "IN",
-            "type": "timerTrigger",
-            "name": "timer",
-            "schedule": "%LINKGUARD_SWEEP_SCHEDULE%",
-            "runOnStartup": False,
-            "useMonitor": True,
-        },
-    ],
-    "collect_dead_letters": [
-        {
-            "direction": "IN",
-            "type": "timerTrigger",
-            "name": "timer",
-            "schedule": "%LINKGUARD_DEAD_LETTERS_SCHEDULE%",
-            "runOnStartup": False,
-            "useMonitor": True,
-        },
-    ],
-    "health": [
-        {
-            "direction": "IN",
-            "type": "httpTrigger",
-            "name": "request",
-            "methods": ["GET"],
-            "authLevel": "FUNCTION",
-            "route": "health",
-        },
-        {"direction": "OUT", "type": "http", "name": "$return"},
-    ],
+    "sweep": [timer("LINKGUARD_SWEEP_SCHEDULE")],
+    "collect_dead_letters": [timer("LINKGUARD_DEAD_LETTERS_SCHEDULE")],
+    "export_ledger": [timer("LINKGUARD_EXPORT_SCHEDULE")],
+    "deliver_alerts": [timer("LINKGUARD_ALERTS_SCHEDULE")],
+    "audit_traffic": [timer("LINKGUARD_AUDIT_SCHEDULE")],
+    "health": http("health"),
+    "report": http("report"),
 }
 
 
@@ -114,15 +120,80 @@ async def test_on_resource_write_ignores_the_rest(stage: Stage, host: Host) -> N
     assert await host.texts() == []
 
 
-async def test_deletes(stage: Stage, host: Host) -> None:
-    """Deletes of a site, a slot and a service are reasons to look at them."""
+async def test_on_resource_write_handles_each_operation_in_both_schemas(stage: Stage, host: Host) -> None:
+    """Links' and connections' writes and deletes, of sites and slots; deletes of sites, slots and services."""
     stage.azure.world.put_link(stage.service, "func-pe", stage.site, MESSAGE)
-    (event,) = stage.events()
+    (event,) = stage.azure.world.events
     slot = f"{stage.site}/slots/staging"
-    for resource in (stage.site, slot, stage.service):
-        kind = "Microsoft.Resources.ResourceDeleteSuccess"
-        await host.deliver({**event, "subject": resource, "eventType": kind, "data": {**event["data"], "resourceUri": resource}})
-    assert [json.loads(text)["id"] for text in await host.texts()] == [stage.site, slot, stage.service]
+    children = {
+        f"{stage.service}/sharedPrivateLinkResources/func-pe": stage.service,
+        f"{stage.site}/privateEndpointConnections/pe": stage.site,
+        f"{slot}/privateEndpointConnections/pe": slot,
+    }
+    handled = [(written, verb, looked_at) for written, looked_at in children.items() for verb in ("write", "delete")]
+    handled += [(gone, "delete", gone) for gone in (stage.site, slot, stage.service)]
+    expected: list[dict[str, Any]] = []
+    for resource, verb, looked_at in handled:
+        one = replace(event, id=f"{resource}-{verb}", resource=resource, operation=f"any/{verb}")
+        for payload in (one.event_grid(), one.cloud_event()):
+            assert (await host.deliver(payload)).ok
+            expected.append({"v": 1, "id": looked_at, "attempt": 1})
+    assert [json.loads(text) for text in await host.texts()] == expected
+    assert stage.azure.requests.entries == []
+
+
+async def test_nothing_personal_is_kept_anywhere(stage: Stage) -> None:
+    """From both schemas to the confirmation, with the log at its most talkative: not in the log, the queues or the tables."""
+    stage.azure.world.put_link(stage.service, "func-pe", stage.site, MESSAGE)
+    async with open_host(stage, PYTHON_ENABLE_DEBUG_LOGGING="1") as host:
+        (event,) = stage.azure.world.events
+        for payload in (event.event_grid(), event.cloud_event()):
+            assert (await host.deliver(payload)).ok
+        ignored = {**event.event_grid(), "eventType": "Microsoft.Resources.ResourceActionSuccess"}
+        assert (await host.deliver(ignored)).ok
+        (debug,) = [one for one in host.worker.records("event") if "ignored" in one]
+        assert debug["ignored"] == "another type of event"
+        texts = await host.texts()
+        await host.run_until(stage.confirmed)
+        for later in stage.events(since=1):
+            assert (await host.deliver(later)).ok
+        assert (await host.worker.timer()).ok
+        texts += [*await host.texts(), *await host.texts(POISON)]
+        assert stage.approved
+    told = "\n".join([*host.worker.log, *texts, await stage.stored()])
+    assert stage.service in told
+    assert [word for word in (*PERSONAL, "claims", "authorization", "httpRequest") if word in told] == []
+
+
+async def test_the_sdks_requests_are_not_logged(stage: Stage, host: Host) -> None:
+    """At the level that the host's worker sets, each would be several lines of the app's log, and of its bill."""
+    stage.azure.world.put_link(stage.service, "func-pe", stage.site, MESSAGE)
+    assert (await host.worker.timer()).ok
+    names = {line.split(" ", 2)[1] for line in host.worker.log if line.startswith("INFO ")}
+    assert "linkguard.telemetry" in names
+    assert [name for name in names if name.startswith(("azure.", "aiohttp", "msal"))] == []
+
+
+async def test_what_is_deleted_is_looked_at(stage: Stage, host: Host) -> None:
+    """The site's and the service's delete end what was waited for; neither is a failure, and nothing is approved."""
+    world = stage.azure.world
+    other = world.add_site("other-func", public_network_access="Enabled")
+    await stage.set_allowlist(allowlist((stage.service, stage.site), (stage.service, other)))
+    world.put_link(stage.service, "func-pe", stage.site, MESSAGE)
+    world.put_link(stage.service, "other-pe", other, MESSAGE)
+    for event in stage.events():
+        await host.deliver(event)
+    while not any(one["what"] == "put back" for one in host.worker.records("message")):
+        await host.pump()
+    seen = len(world.events)
+    world.delete_target(stage.site)
+    world.delete_signalr(stage.service)
+    for event in stage.events(since=seen):
+        assert (await host.deliver(event)).ok
+    await host.drain()
+    assert (await host.worker.timer()).ok
+    assert all(result.ok for result in host.results)
+    assert stage.approved == []
 
 
 async def test_reconcile_collapses_what_a_later_look_has_seen(stage: Stage, host: Host) -> None:
@@ -245,6 +316,72 @@ async def test_a_sweep_too_long_for_one_run_goes_on_in_messages(stage: Stage) ->
         assert (ended["complete"], ended["targets"], ended["parts"]) == (True, 4, 1)
         assert [one["left"] for one in host.worker.records("sweep")] == [3, 2, 1, 0]
         assert await _status(host) == 200
+
+
+async def test_report(stage: Stage, host: Host) -> None:
+    """The page, or the data, from the stores alone; never kept by anybody on the way; another format is refused."""
+    stage.azure.world.put_link(stage.service, "func-pe", stage.site, MESSAGE)
+    assert (await host.worker.timer()).ok
+    asked = len(stage.azure.requests.entries)
+    url = "http://127.0.0.1/api/report"
+    page = (await host.worker.get("report", url)).http
+    assert page is not None
+    assert (page["status"], page["headers"]["Content-Type"]) == (200, "text/html; charset=utf-8")
+    assert page["headers"]["Cache-Control"] == "no-store"
+    assert "default-src 'none'" in page["headers"]["Content-Security-Policy"]
+    assert "func-pe" in page["body"]
+    data = (await host.worker.get("report", url, {"format": "json"})).http
+    assert data is not None
+    assert (data["status"], data["headers"]["Content-Type"]) == (200, "application/json")
+    assert json.loads(data["body"])["data"]["sweep"]["complete"] is True
+    refused = (await host.worker.get("report", url, {"format": "exe"})).http
+    assert refused is not None
+    assert refused["status"] == 400
+    assert len(stage.azure.requests.entries) == asked
+    assert stage.azurite.key not in page["body"] + data["body"]
+
+
+async def test_export_ledger(stage: Stage, tmp_path: Path) -> None:
+    """What the ledger gained is anchored, once; nothing is done where no place is named."""
+    stage.azure.world.request_connection(stage.site, "stranger-pe", MESSAGE)
+    async with open_host(stage) as host:
+        assert (await host.worker.timer()).ok
+        assert (await host.worker.timer("export_ledger")).ok
+    assert anchors(tmp_path) == []
+    async with open_host(stage, LINKGUARD_ANCHORS=str(tmp_path)) as host:
+        for _ in range(2):
+            assert (await host.worker.timer("export_ledger", past_due=True)).ok
+    chains = {record.entry.chain for record in await stage.records()}
+    assert len(anchors(tmp_path)) == len(chains) > 0
+
+
+def anchors(folder: Path) -> list[str]:
+    return [path.name for path in folder.rglob("*.jsonl")]
+
+
+async def test_deliver_alerts(stage: Stage, host: Host) -> None:
+    """What changed is told once to each sink; here the log, as the alert rules query it."""
+    stage.azure.world.request_connection(stage.site, "stranger-pe", MESSAGE, auto_approved=True)
+    assert (await host.worker.timer()).ok
+    for _ in range(2):
+        assert (await host.worker.timer("deliver_alerts")).ok
+    marker = "linkguard.alerts linkguard.alert "
+    alerts = [json.loads(line.partition(marker)[2]) for line in host.worker.log if marker in line]
+    told = [(one["change"], one["finding"]["id"]) for one in alerts]
+    assert sorted(told) == [("new", "approved_unexplained"), ("new", "rule_matches_nothing")]
+
+
+async def test_audit_traffic(stage: Stage) -> None:
+    """The traffic of the hours before is judged, and the verdict recorded; nothing is done where no workspace is named."""
+    stage.azure.world.put_link(stage.service, "func-pe", stage.site, MESSAGE)
+    async with open_host(stage) as host:
+        assert (await host.worker.timer("audit_traffic")).ok
+        assert await stage.records() == []
+    stage.azure.logs.engines[WORKSPACE] = Workspace(AppServiceHTTPLogs=[])
+    async with open_host(stage, LINKGUARD_WORKSPACES=WORKSPACE, LINKGUARD_LOGS_ENDPOINT=stage.azure.url) as host:
+        assert (await host.worker.timer("audit_traffic")).ok
+    (verdict,) = [record.entry.body for record in await stage.records() if record.entry.kind is RecordKind.TRAFFIC]
+    assert (verdict["target"], verdict["verdict"]) == (stage.site, "inconclusive")
 
 
 async def _status(host: Host) -> int:
