@@ -21,7 +21,10 @@ from tests.worker.worker import Worker
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
+    from azure.storage.queue import QueueMessage
+
     from tests.worker.host import Host
+    from tests.worker.worker import Result
 
 STARTS = 7
 EVENTS = 10_000
@@ -81,14 +84,11 @@ async def _cold_start(hello: Path, azurite: server.Azurite) -> str:
     whole = {name: statistics.median(one for _, one in found) for name, found in times.items()}
     async with open_stage(azurite) as stage, open_host(stage) as host:
         before = (await host.worker.ask("stats"))["rss_kib"]
-        began = time.perf_counter()
         stage.azure.world.put_link(stage.service, "func-pe", stage.site)
-        await host.worker.message(json.dumps({"v": 1, "id": stage.site, "attempt": 1}))
-        first = time.perf_counter() - began
-        began = time.perf_counter()
-        await host.worker.message(json.dumps({"v": 1, "id": stage.site, "attempt": 2}))
-        second = time.perf_counter() - began
+        event = await _seconds(host.deliver(stage.events()[0]))
+        first = await _seconds(host.worker.message(json.dumps({"v": 1, "id": stage.site, "attempt": 1})))
         after = (await host.worker.ask("stats"))["rss_kib"]
+        second = await _seconds(host.worker.message(json.dumps({"v": 1, "id": stage.site, "attempt": 2})))
     return "\n".join(
         [
             f"| cold start, median of {STARTS} | a hello-world app of one function | Linkguard | ratio |",
@@ -102,14 +102,23 @@ async def _cold_start(hello: Path, azurite: server.Azurite) -> str:
                 f"| {whole['linkguard'] / whole['hello']:.2f} |"
             ),
             "",
-            "| the first reconcile | |",
+            "| a new worker | |",
             "|---|---|",
-            f"| which imports the SDKs and opens every connection | {first:.2f} s |",
-            f"| the next one | {second:.2f} s |",
-            f"| memory before it | {before / 1024:,.0f} MiB |",
-            f"| memory after it | {after / 1024:,.0f} MiB |",
+            f"| the first event, which imports what it needs and opens the queue | {event:.2f} s |",
+            f"| the first reconcile, which imports Resource Manager's SDKs | {first:.2f} s |",
+            f"| the second reconcile | {second:.2f} s |",
+            f"| memory before the first event | {before / 1024:,.0f} MiB |",
+            f"| memory after the first reconcile | {after / 1024:,.0f} MiB |",
         ]
     )
+
+
+async def _seconds(work: Awaitable[Result]) -> float:
+    began = time.perf_counter()
+    result = await work
+    if not result.ok:
+        raise RuntimeError(result.error)
+    return time.perf_counter() - began
 
 
 async def _start(settings: Mapping[str, str], app: Path | None) -> tuple[float, float]:
@@ -140,8 +149,9 @@ async def _burst(nothing: Path, azurite: server.Azurite) -> str:
         async with open_host(stage) as host:
             delivered = await _deliver(host.worker, events)
             puts = await _puts(azurite)
+            queued = await host.take_all()
             began, cpu = time.perf_counter(), (await host.worker.ask("stats"))["cpu_seconds"]
-            messages = await _work_off(host)
+            messages = await _work_off(host, queued)
             seconds, cpu = time.perf_counter() - began, (await host.worker.ask("stats"))["cpu_seconds"] - cpu
             what = Counter(str(one["what"]) for one in host.worker.records("message"))
             failed = sum(not result.ok for result in host.results)
@@ -220,9 +230,14 @@ async def _puts(azurite: server.Azurite) -> float:
         return len(texts) / seconds
 
 
-async def _work_off(host: Host) -> int:
-    """Deliver until nothing is visible any more; follow-ups are an hour away."""
-    messages = 0
+async def _work_off(host: Host, queued: list[QueueMessage]) -> int:
+    """Invoke the worker with what was queued, then deliver until nothing is visible any more; follow-ups are an hour away."""
+
+    async def invoke(message: QueueMessage) -> None:
+        host.results.append(await host.worker.message(message.content, id_=message.id, inserted=message.inserted_on))
+
+    await _in_parallel(queued, invoke)
+    messages = len(queued)
     while count := await host.pump():
         messages += count
     return messages

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
+from azure.storage.queue import QueueMessage
 from azure.storage.queue.aio import QueueServiceClient
 
 from tests.worker.install import ROOT
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import TracebackType
 
-    from azure.storage.queue import QueueMessage
     from azure.storage.queue.aio import QueueClient
 
     from tests.worker.worker import Result, Worker
@@ -71,6 +71,14 @@ class Host:
         ]
         await asyncio.gather(*(self._deliver(queue, function, message) for message in messages))
         return len(messages)
+
+    async def take_all(self) -> list[QueueMessage]:
+        """Every message that is visible now, off the queue and not yet delivered."""
+        queue, taken = self.queue(), list[QueueMessage]()
+        while batch := [m async for m in queue.receive_messages(max_messages=32, visibility_timeout=3600)]:
+            taken += batch
+        await queue.clear_messages()
+        return taken
 
     async def _deliver(self, queue: QueueClient, function: str, message: QueueMessage) -> None:
         result = await self.worker.message(
