@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -12,7 +14,7 @@ from shared.core.model import Target
 from shared.core.upstream_path import FUNCTIONS_WEBHOOK, UpstreamPaths
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 
     from shared.core.arm_id import ArmId
     from shared.core.finding_life import Alert
@@ -55,6 +57,32 @@ class CallCount:
     """Answers with status 429."""
     by_operation: dict[str, int] = field(default_factory=dict)
     """Requests by ``<METHOD> <resource type>``."""
+
+    def sent(self, operation: str, *, is_read: bool) -> None:
+        """Count a request, here and wherever :func:`counting_calls` counts."""
+        for count in (self, *_COUNTING.get()):
+            count.reads += is_read
+            count.writes += not is_read
+            count.by_operation[operation] = count.by_operation.get(operation, 0) + 1
+
+    def refused_for_now(self) -> None:
+        """Count an answer with status 429, likewise."""
+        for count in (self, *_COUNTING.get()):
+            count.throttled += 1
+
+
+_COUNTING: ContextVar[tuple[CallCount, ...]] = ContextVar("linkguard_counting", default=())
+
+
+@contextmanager
+def counting_calls() -> Iterator[CallCount]:
+    """What is sent meanwhile by this task and the tasks that it begins; not what others send at the same time."""
+    made = CallCount()
+    token = _COUNTING.set((*_COUNTING.get(), made))
+    try:
+        yield made
+    finally:
+        _COUNTING.reset(token)
 
 
 class Azure(Protocol):

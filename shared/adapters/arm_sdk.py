@@ -320,7 +320,7 @@ class _WirePolicy(AsyncHTTPPolicy[HttpRequest, AsyncHttpResponse]):
         operation = exchange.operation
         if operation.is_read and self._reads_per_second > 0:
             await self._turn(exchange)
-        self._count(operation)
+        self._calls.sent(operation.name, is_read=operation.is_read)
         # The body is read here, so that its size and its time are bounded.
         request.context.options["stream"] = True
         started = self._clock.now()
@@ -341,7 +341,8 @@ class _WirePolicy(AsyncHTTPPolicy[HttpRequest, AsyncHttpResponse]):
             started=started,
             finished=finished,
         )
-        self._calls.throttled += exchange.answer.status == HTTPStatus.TOO_MANY_REQUESTS
+        if exchange.answer.status == HTTPStatus.TOO_MANY_REQUESTS:
+            self._calls.refused_for_now()
         return response
 
     async def _turn(self, exchange: _Exchange) -> None:
@@ -359,13 +360,6 @@ class _WirePolicy(AsyncHTTPPolicy[HttpRequest, AsyncHttpResponse]):
             burst = max(1.0, self._reads_per_second / _BURST)
             self._limiters[key] = AsyncLimiter(burst, burst / self._reads_per_second)
         return self._limiters[key]
-
-    def _count(self, operation: Operation) -> None:
-        if operation.is_read:
-            self._calls.reads += 1
-        else:
-            self._calls.writes += 1
-        self._calls.by_operation[operation.name] = self._calls.by_operation.get(operation.name, 0) + 1
 
 
 async def _read(operation: Operation, response: Any) -> bytes:  # noqa: ANN401  azure-core's responses of both generations

@@ -93,7 +93,9 @@ async def take_message(work: Work, arrival: Arrival) -> None:
         with following(message.sweep):
             await go_on(work, message)
         return
-    correlation, since = message.correlation or arrival.id, message.since or arrival.inserted
+    correlation = message.correlation or arrival.id
+    # What a sweep put there has a correlation and no beginning: no event asked for it.
+    since = message.since if message.correlation else arrival.inserted
     with following(correlation, since):
         if await _is_over(work, message, arrival):
             tell(work.telemetry, "message", _fields(message, "superseded"), "debug")
@@ -101,7 +103,7 @@ async def take_message(work: Work, arrival: Arrival) -> None:
         # Only what is put back carries these: a first message is what the event made it.
         carried = replace(message, correlation=correlation, since=since)
         try:
-            with counting(work.engine, work.telemetry):
+            with counting(work.telemetry):
                 await (_fan_out(work, carried) if message.target is None else _look(work, carried, message.target))
         except LinkguardError as error:
             if not error.retryable:

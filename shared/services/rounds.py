@@ -98,7 +98,7 @@ async def _begin(work: Work, before: Kept[Round]) -> SweepResult:
     engine = work.engine
     id_ = digest(["sweep", engine.clock.now().isoformat()])[:16]
     with following(id_):
-        with counting(engine, work.telemetry) as calls:
+        with counting(work.telemetry) as calls:
             over = _time_over(work)
             planned = await plan(engine)
             visited = await visit(engine, planned, planned.targets, Silent(), over)
@@ -205,7 +205,7 @@ async def go_on(work: Work, message: PartMessage) -> None:
         return
     kept = await fetch(engine.state, ROUNDS, _row(message.sweep, message.part), Part, _LOST)
     if kept.value.targets:
-        with counting(engine, work.telemetry) as calls:
+        with counting(work.telemetry) as calls:
             planned = await _plan_of(work, kept.value.targets)
             visited = await visit(engine, planned, planned.targets, Silent(), _time_over(work))
             # Of the round, so that a report has all its parts.
@@ -260,7 +260,7 @@ async def _end_round(work: Work, round_: Round, *, give_up: bool = False) -> Non
     if any(part.targets for part in parts) and not give_up:
         return
     with following(round_.id):
-        with counting(work.engine, work.telemetry) as calls:
+        with counting(work.telemetry) as calls:
             result = await _whole(work, round_, parts)
         await keep_last(work.engine, _last(work, round_.started, complete=result.complete, targets=round_.targets))
         try:

@@ -8,22 +8,21 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Final, Literal
 
 from shared.core.finding import Severity
 from shared.core.history import Action, Outcome
 from shared.core.ledger import RecordKind
-from shared.ports import CallCount
+from shared.ports import counting_calls
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 
     from shared.core.finding import Finding
     from shared.core.ledger import Head, Json, JsonObject, Record
-    from shared.ports import Clock, Ledger, Telemetry
-    from shared.services.reconcile import Engine
+    from shared.ports import CallCount, Clock, Ledger, Telemetry
     from shared.services.results import SweepResult
 
 type Level = Literal["debug", "info", "warning", "error"]
@@ -126,21 +125,14 @@ def _measure_calls(telemetry: Telemetry, calls: CallCount) -> None:
 
 
 @contextmanager
-def counting(engine: Engine, telemetry: Telemetry) -> Iterator[CallCount]:
-    """The ARM calls made meanwhile, filled in at the end; throttles are measured.
-
-    Where several things are done at once in one process, each counts what the others did as well.
-    """
-    before = replace(engine.azure.calls)
-    made = CallCount()
-    try:
-        yield made
-    finally:
-        now = engine.azure.calls
-        made.reads, made.writes = now.reads - before.reads, now.writes - before.writes
-        made.throttled = now.throttled - before.throttled
-        if made.throttled:
-            telemetry.measure(THROTTLES, made.throttled, {})
+def counting(telemetry: Telemetry) -> Iterator[CallCount]:
+    """The calls to Resource Manager made meanwhile; at the end those that it throttled are measured."""
+    with counting_calls() as made:
+        try:
+            yield made
+        finally:
+            if made.throttled:
+                telemetry.measure(THROTTLES, made.throttled, {})
 
 
 class ToldLedger:

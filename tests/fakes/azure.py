@@ -266,18 +266,18 @@ class FakeAzure:
         return Reading(value=value, started=now, finished=now)
 
     def _read(self, operation: Operation, resource_type: str) -> None:
-        self.calls.reads += 1
-        self._count(operation, f"GET {resource_type}")
+        self.calls.sent(f"GET {resource_type}", is_read=True)
+        self._fail(operation)
 
     def _write(self, operation: Operation, method: str, connection: ArmId) -> None:
-        self.calls.writes += 1
-        self._count(operation, f"{method} {connection.type}")
+        self.calls.sent(f"{method} {connection.type}", is_read=False)
+        self._fail(operation)
 
-    def _count(self, operation: Operation, name: str) -> None:
-        self.calls.by_operation[name] = self.calls.by_operation.get(name, 0) + 1
+    def _fail(self, operation: Operation) -> None:
         if self._failures[operation]:
             error = self._failures[operation].popleft()
-            self.calls.throttled += error.status == 429
+            if error.status == 429:
+                self.calls.refused_for_now()
             raise error
 
     def _lose_answer(self) -> None:

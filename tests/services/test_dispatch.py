@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import replace
 from datetime import timedelta
@@ -25,9 +26,9 @@ from shared.services.dispatch import Arrival, take_event, take_message
 from shared.services.poison import take_poison
 from shared.services.rounds import run
 from shared.services.setback import setbacks
-from shared.services.telemetry import ToldLedger
+from shared.services.telemetry import EVENT_TO_APPROVAL, THROTTLES, ToldLedger
 from shared.services.work import Work
-from tests.engines import Estate, a_rule, make_engine
+from tests.engines import Estate, Interleaved, a_rule, make_engine
 from tests.fakes.queue import MemoryQueue, MemoryTelemetry
 
 WRITE = "Microsoft.Resources.ResourceWriteSuccess"
@@ -199,6 +200,39 @@ async def test_throttled_is_not_yet(desk: Desk) -> None:
     await desk.take()
     (waiting,) = desk.queue.messages
     assert (waiting.visible - waiting.inserted).total_seconds() == 77
+
+
+async def test_a_throttled_call_is_measured_once(desk: Desk) -> None:
+    """Several messages are worked on at once in one process: each tells of its own calls."""
+    azure = desk.estate.azure
+    other = azure.add_signalr("other-signalr")
+    desk.estate.allow(a_rule(desk.estate.service, desk.estate.target), a_rule(other, desk.estate.target, "other"))
+    azure.fail("get_signalr", AzureThrottledError("slow down", retry_after=1))
+    work = replace(desk.work, engine=make_engine(desk.estate, turn=Interleaved(lambda: 1)))
+    messages = [LookMessage(id=service) for service in (desk.estate.service, other)]
+    arrivals = [Arrival(id=f"m-{n}", text=encode(one), inserted=None, tries=1) for n, one in enumerate(messages)]
+    await asyncio.gather(*(take_message(work, arrival) for arrival in arrivals))
+    assert [value for name, value, _ in desk.telemetry.measured if name == THROTTLES] == [1]
+
+
+async def test_sweeps_at_once_count_their_own_calls(desk: Desk) -> None:
+    """What a sweep says of its calls does not hang on what else its process did meanwhile."""
+    work = replace(desk.work, engine=make_engine(desk.estate, turn=Interleaved(lambda: 1)))
+    await asyncio.gather(run(work), run(work))
+    told = desk.telemetry.records("sweep")
+    assert sum(one["reads"] for one in told) == desk.estate.azure.calls.reads
+
+
+async def test_only_what_an_event_began_is_timed_from_it() -> None:
+    """An approval that a sweep found has no event to count from; one that an event asked for is counted from its message."""
+    for by_event in (True, False):
+        desk = Desk()
+        desk.estate.azure.add_pair(desk.estate.service, desk.estate.target)
+        await (desk.link_event() if by_event else run(desk.work))
+        await desk.run()
+        assert await desk.estate.kinds() == ["intent to approve", "sent", "confirmed"]
+        seconds = [value for name, value, _ in desk.telemetry.measured if name == EVENT_TO_APPROVAL]
+        assert seconds == ([30.0] if by_event else [])
 
 
 async def test_what_can_be_tried_again_is_put_back(desk: Desk) -> None:
