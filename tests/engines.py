@@ -18,6 +18,7 @@ from shared.core.history import Action, History, Intent, read_history
 from shared.core.ledger import RecordKind, verify_chain
 from shared.core.verdict import Approve, Mode
 from shared.core.wire import from_json
+from shared.services.budget import Budgets
 from shared.services.reconcile import Engine, reconcile
 from shared.services.settings import EngineSettings
 from shared.services.snapshot import Snapshots
@@ -180,6 +181,7 @@ def make_engine(estate: Estate, *, turn: Turn | None = None, **settings: Any) ->
         clock=clock,
         settings=replace(SETTINGS, **settings),
         snapshots=Snapshots(azure, state),
+        budgets=Budgets(state),
     )
 
 

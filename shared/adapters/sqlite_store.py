@@ -1,7 +1,8 @@
 """The ledger and the state store in one SQLite file: for a desk, where one machine's processes share them.
 
-Every write is one statement, and so one transaction: a trigger holds a new record to its chain's head and moves the head
-with it. Nobody can see, and a crash or a cancelled task cannot leave, one without the other. Triggers also refuse to
+Every write is one statement: a trigger holds a new record to its chain's head and moves the head with it. Nobody can see,
+and a crash or a cancelled task cannot leave, one without the other. Writes that wait at the same time are one transaction,
+since what a write takes is its way to the disk; each is answered once it is there. Triggers also refuse to
 change or remove a record, which guards against mistakes, not against somebody who means to: the hash chain does that.
 """
 
@@ -10,8 +11,10 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from enum import Enum, auto
+from itertools import zip_longest
 from secrets import token_hex
 from typing import TYPE_CHECKING, Final, Self
 
@@ -99,6 +102,15 @@ _CONFLICTS: Final = frozenset(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class _Write:
+    """A statement that waits for its turn."""
+
+    query: str
+    values: tuple[str | int | None, ...]
+    answer: asyncio.Future[list[sqlite3.Row]]
+
+
 class Access(Enum):
     """What a store is opened for."""
 
@@ -121,6 +133,10 @@ class SqliteStore:
         self._path = path
         self._access = access
         self._db: aiosqlite.Connection | None = None
+        self._turn = asyncio.Lock()
+        """Nothing is read while a transaction is open: it could still come to nothing."""
+        self._waiting: list[_Write] = []
+        self._writer: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
         """Open the file, and make it where that is asked for.
@@ -216,7 +232,9 @@ class SqliteStore:
                 return
 
     async def close(self) -> None:
-        """Close the file; no error where it is not open."""
+        """Close the file, once what waits is written; no error where it is not open."""
+        if self._writer is not None:
+            await self._writer
         db, self._db = self._db, None
         if db is not None:
             with self._errors():
@@ -342,9 +360,49 @@ class SqliteStore:
         if self._access is not Access.WRITE:
             message = f"{self._path} was opened for reading only"
             raise StoreError(message)
-        return await self._execute(query, *values)
+        write = _Write(query, values, asyncio.get_running_loop().create_future())
+        self._waiting.append(write)
+        if self._writer is None:
+            self._writer = asyncio.create_task(self._write_waiting())
+        return await write.answer
+
+    async def _write_waiting(self) -> None:
+        try:
+            while self._waiting:
+                async with self._turn:
+                    writes, self._waiting = self._waiting, []
+                    await self._write_together([write for write in writes if not write.answer.cancelled()])
+        finally:
+            self._writer = None
+
+    async def _write_together(self, writes: list[_Write]) -> None:
+        """One transaction. A statement that conflicts fails alone; anything else fails them all, and nothing is written."""
+        answers: list[list[sqlite3.Row] | StoreError] = []
+        try:
+            await self._statement("BEGIN IMMEDIATE")
+            for write in writes:
+                try:
+                    answers.append(await self._statement(write.query, *write.values))
+                except StoreConflictError as error:
+                    answers.append(error)
+            await self._statement("COMMIT")
+        except StoreError as error:
+            answers = [error] * len(writes)
+        except BaseException:
+            answers = []  # Cancelled: nobody knows.
+            raise
+        finally:
+            if self._db is not None and self._db.in_transaction:
+                with suppress(StoreError):
+                    await self._statement("ROLLBACK")
+            for write, answer in zip_longest(writes, answers):
+                _answer(write.answer, answer)
 
     async def _execute(self, query: str, *values: str | int | None) -> list[sqlite3.Row]:
+        async with self._turn:
+            return await self._statement(query, *values)
+
+    async def _statement(self, query: str, *values: str | int | None) -> list[sqlite3.Row]:
         if self._db is None:
             message = f"{self._path} is not open"
             raise StoreUnavailableError(message)
@@ -384,6 +442,19 @@ class SqliteStore:
 
     def _unescaped(self, text: str) -> str:
         return str(self._parsed(f'"{text}"'))
+
+
+def _answer(future: asyncio.Future[list[sqlite3.Row]], answer: list[sqlite3.Row] | StoreError | None) -> None:
+    """None: the writer was cancelled before it came to this."""
+    if future.done():
+        return  # Whoever asked was cancelled.
+    match answer:
+        case None:
+            future.cancel()
+        case StoreError() as error:
+            future.set_exception(error)
+        case rows:
+            future.set_result(rows)
 
 
 def _escaped(text: str) -> str:

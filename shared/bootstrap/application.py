@@ -14,6 +14,7 @@ from shared.bootstrap.stores import open_queue, open_settings_store
 from shared.config import Settings, load_settings, read_storage
 from shared.core.errors import ConfigError
 from shared.core.verdict import Mode
+from shared.services.budget import Budgets
 from shared.services.overlay import without_records
 from shared.services.reconcile import Engine
 from shared.services.settings import EngineSettings
@@ -125,6 +126,7 @@ async def open_application(
             clock=clock,
             settings=engine_settings,
             snapshots=Snapshots(azure, store),
+            budgets=Budgets(store),
         )
         if dry_run:
             engine = without_records(engine)

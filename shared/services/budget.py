@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
@@ -13,6 +14,7 @@ from shared.services.notebook import fetch, keep
 if TYPE_CHECKING:
     from shared.core.model import Target
     from shared.ports import StateStore
+    from shared.services.notebook import Kept
 
 BUDGETS: Final = "budgets"
 APPROVALS: Final = "approvals"
@@ -45,31 +47,57 @@ class Limit:
     overall: int
 
 
-async def reserve(state: StateStore, budget: str, limit: Limit, decision: str, target: Target, now: datetime) -> datetime | None:  # noqa: PLR0913, PLR0917  what is reserved, where, for whom and when
-    """Reserve a slot for a decision: one, however often it is asked for, and for an hour from the last time.
+class Budgets:
+    """Every budget; between workers, the row's version decides.
 
-    Returns None where it is reserved, else the time at which a slot becomes free.
-
-    Raises:
-        StoreConflictError: where others kept reserving for too long.
-
+    Targets that one worker works on side by side take their slots in turn: tried at once, all but one would try in vain.
     """
-    mine = Slot(decision=decision[:16], target=digest(target.id.key)[:16], at=now)
-    for _ in range(_TRIES):
-        kept = await fetch(state, BUDGETS, budget, Slots, Slots())
-        others = tuple(slot for slot in kept.value.taken if now - slot.at < HOUR and slot.decision != mine.decision)
-        here = [slot for slot in others if slot.target == mine.target]
-        if len(here) >= limit.each_target:
-            return _free_at(here, limit.each_target, now)
-        if len(others) >= limit.overall:
-            return _free_at(list(others), limit.overall, now)
-        try:
-            await keep(state, BUDGETS, budget, kept, Slots(taken=(*others, mine)))
-        except StoreConflictError:
-            continue
-        return None
-    message = f"the budget {budget} changed {_TRIES} times while a slot was to be reserved"
-    raise StoreConflictError(message)
+
+    def __init__(self, state: StateStore) -> None:
+        self._state = state
+        self._turn = asyncio.Lock()
+        self._known: dict[str, Kept[Slots]] = {}
+        """Each row as this worker wrote it last: if nobody else has written since, it need not be read again."""
+
+    async def reserve(self, budget: str, limit: Limit, decision: str, target: Target, now: datetime) -> datetime | None:
+        """Reserve a slot for a decision: one, however often it is asked for, and for an hour from the last time.
+
+        Returns None where it is reserved, else the time at which a slot becomes free.
+
+        Raises:
+            StoreConflictError: where others kept reserving for too long.
+
+        """
+        mine = Slot(decision=decision[:16], target=digest(target.id.key)[:16], at=now)
+        async with self._turn:
+            for _ in range(_TRIES):
+                kept = self._known.pop(budget, None)
+                is_fresh = kept is None
+                if kept is None:
+                    kept = await fetch(self._state, BUDGETS, budget, Slots, Slots())
+                others = tuple(slot for slot in kept.value.taken if now - slot.at < HOUR and slot.decision != mine.decision)
+                free_at = _full_until(others, limit, mine)
+                if free_at is not None and is_fresh:
+                    return free_at
+                if free_at is not None:
+                    continue  # The row may have been lost meanwhile, and its slots with it.
+                try:
+                    self._known[budget] = await keep(self._state, BUDGETS, budget, kept, Slots(taken=(*others, mine)))
+                except StoreConflictError:
+                    continue
+                return None
+        message = f"the budget {budget} changed {_TRIES} times while a slot was to be reserved"
+        raise StoreConflictError(message)
+
+
+def _full_until(others: tuple[Slot, ...], limit: Limit, mine: Slot) -> datetime | None:
+    """When there is a slot again; None where there is one now."""
+    here = [slot for slot in others if slot.target == mine.target]
+    if len(here) >= limit.each_target:
+        return _free_at(here, limit.each_target, mine.at)
+    if len(others) >= limit.overall:
+        return _free_at(list(others), limit.overall, mine.at)
+    return None
 
 
 def _free_at(slots: list[Slot], limit: int, now: datetime) -> datetime:

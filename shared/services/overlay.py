@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from shared.core.errors import StoreConflictError
 from shared.ports import Versioned
+from shared.services.budget import Budgets
 from shared.services.snapshot import Snapshots
 
 if TYPE_CHECKING:
@@ -22,7 +23,13 @@ if TYPE_CHECKING:
 def without_records(engine: Engine) -> Engine:
     """The same engine, with nothing that it records ever reaching a store."""
     state = OverlayState(engine.state)
-    return replace(engine, ledger=OverlayLedger(engine.ledger), state=state, snapshots=Snapshots(engine.azure, state))
+    return replace(
+        engine,
+        ledger=OverlayLedger(engine.ledger),
+        state=state,
+        snapshots=Snapshots(engine.azure, state),
+        budgets=Budgets(state),
+    )
 
 
 class OverlayLedger:

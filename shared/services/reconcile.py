@@ -37,7 +37,7 @@ from shared.ports import AllowlistSource, Azure, Clock, Ledger, StateStore
 from shared.services import findings
 from shared.services.act import Refused, Unanswered, WriteResult, Written, write
 from shared.services.allowlist import load_allowlist
-from shared.services.budget import APPROVALS, HOUR, TAKE_BACKS, Limit, reserve
+from shared.services.budget import APPROVALS, HOUR, TAKE_BACKS, Budgets, Limit
 from shared.services.journal import Journal
 from shared.services.look import Scope, look
 from shared.services.notebook import fetch_memory, keep_memory
@@ -74,6 +74,7 @@ class Engine:
     clock: Clock
     settings: EngineSettings
     snapshots: Snapshots
+    budgets: Budgets
 
     async def snapshot(self, now: datetime | None = None) -> Snapshot:
         """Every link of the scanned subscriptions, recent enough to decide by at ``now``: by this worker's clock, or Azure's.
@@ -363,8 +364,8 @@ class Step:
         """Why an approval may not be taken back now; "" where it may. Each attempt at the same one has the same slot."""
         if self._engine.settings.mode is Mode.OBSERVE:
             return "the mode is observe"
-        free_at = await reserve(
-            self._engine.state, TAKE_BACKS, _ONE_AN_HOUR, approval.decision, self.target, self.observation.clock
+        free_at = await self._engine.budgets.reserve(
+            TAKE_BACKS, _ONE_AN_HOUR, approval.decision, self.target, self.observation.clock
         )
         return f"another one was taken back within the hour; the next may be at {free_at.isoformat()}" if free_at else ""
 
@@ -386,7 +387,7 @@ class Step:
             if not isinstance(decision.verdict, Approve) or connection is None or settings.mode is not Mode.ENFORCE:
                 continue
             limit = Limit(each_target=settings.approvals_per_target_per_hour, overall=settings.approvals_per_hour)
-            free_at = await reserve(self._engine.state, APPROVALS, limit, decision.id, self.target, self.observation.clock)
+            free_at = await self._engine.budgets.reserve(APPROVALS, limit, decision.id, self.target, self.observation.clock)
             if free_at is not None:
                 await self._note_budget(spent=True)
                 return [*decisions[:place], _without_budget(decision, free_at), *decisions[place + 1 :]]
@@ -497,6 +498,7 @@ class Step:
             unscheduled=None in times or bool(history.open_intents()) or self._look_again,
             acted=self._acted,
             looked_at=self.observation.clock,
+            looked_at_here=self._looked_at,
             links=tuple(link_views(correlation, decisions, reports)),
             held=tuple(held_views(decisions, reports)),
             unruled=tuple(drift.unruled(correlation)),

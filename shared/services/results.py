@@ -57,6 +57,8 @@ class TargetResult:
     """Whether there is another connection to approve at once."""
     looked_at: datetime
     """When the look ended, by Azure's clock."""
+    looked_at_here: datetime
+    """The same moment by this worker's clock."""
     links: tuple[LinkView, ...] = ()
     """What a report shows of the target's links and connections."""
     held: tuple[HeldView, ...] = ()

@@ -32,7 +32,7 @@ from shared.core.revoke import (
 from shared.core.wire import from_json
 from shared.services.act import Refused, Unanswered, Written
 from shared.services.allowlist import load_allowlist
-from shared.services.budget import Limit, reserve
+from shared.services.budget import Limit
 from shared.services.notebook import fetch, keep
 from shared.services.reconcile import begin, next_undo
 
@@ -159,7 +159,7 @@ async def _revoke(engine: Engine, decision: str, seen: Seen, allowlist: Allowlis
     action = next_undo(attempts)
     if action is None:
         return [_refused(one)]
-    free_at = await reserve(engine.state, REVOCATIONS, _LIMIT, one.approval.decision, one.target, step.now())
+    free_at = await engine.budgets.reserve(REVOCATIONS, _LIMIT, one.approval.decision, one.target, step.now())
     if free_at is not None:
         return [_due(one, f"{MOST_AN_HOUR} were revoked within the hour; the next may be at {free_at.isoformat()}")]
     intent, entry = revoke_intent(step.journal.chain, evidence, action, attempt=len(attempts) + 1)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from shared.core.arm_id import ArmId
@@ -16,7 +18,7 @@ from shared.core.model import Target
 from shared.core.wire import from_json, to_json
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from datetime import datetime
 
     from shared.core.finding import Finding
@@ -28,6 +30,7 @@ FINDINGS: Final = "findings"
 _SEEN_KEPT: Final = timedelta(hours=1)
 """How old the stored time of the last look may be: a finding that only goes on is not written at every sweep."""
 _TRIES: Final = 10
+_SIDE_BY_SIDE: Final = 32
 
 
 async def track(ledger: Ledger, state: StateStore, look: Look) -> dict[str, FindingRow]:
@@ -52,18 +55,34 @@ async def _track(ledger: Ledger, state: StateStore, look: Look) -> dict[str, Fin
     stored = await state.rows(FINDINGS)
     before = read_rows(stored)
     after = advance(before, look)
+    told = _Told(ledger)
+    writes: list[Callable[[], Awaitable[object]]] = []
     for fingerprint, row in after.items():
         was = before.get(fingerprint)
         version = stored[fingerprint].version if fingerprint in stored else None
         if not row.is_open and row.resolved_at is not None and look.at - row.resolved_at > KEPT_RESOLVED and not row.queue:
             if version is not None:
-                await state.delete(FINDINGS, fingerprint, version=version)
+                writes.append(partial(state.delete, FINDINGS, fingerprint, version=version))
             continue
         if was is not None and not row.unlike(was) and row.last_seen - was.last_seen < _SEEN_KEPT:
             continue
-        await _record_drift(ledger, was, row, look.at)
-        await state.put(FINDINGS, fingerprint, to_json(row), replaces=version)
+        await _record_drift(told, was, row, look.at)
+        writes.append(partial(state.put, FINDINGS, fingerprint, to_json(row), replaces=version))
+    await _all(writes)
     return after
+
+
+async def _all(writes: Sequence[Callable[[], Awaitable[object]]]) -> None:
+    """Every write, side by side, whatever becomes of the others; then the first failure is raised."""
+    gate = asyncio.Semaphore(_SIDE_BY_SIDE)
+
+    async def do(write: Callable[[], Awaitable[object]]) -> None:
+        async with gate:
+            await write()
+
+    failures = [one for one in await asyncio.gather(*map(do, writes), return_exceptions=True) if one is not None]
+    if failures:
+        raise failures[0]
 
 
 def read_rows(stored: Mapping[str, Versioned]) -> dict[str, FindingRow]:
@@ -91,7 +110,24 @@ def chain_for(finding: Finding) -> str:
         return SYSTEM_CHAIN
 
 
-async def _record_drift(ledger: Ledger, was: FindingRow | None, row: FindingRow, at: datetime) -> None:
+class _Told:
+    """What the ledger says of drift: each chain read once, however many of its findings have changed."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+        self._chains: dict[str, dict[str, tuple[int, JsonObject]]] = {}
+
+    async def of(self, chain: str, fingerprint: str) -> tuple[int, JsonObject]:
+        """How many records a finding has, and the last one's body; 0 and {} where it has none."""
+        if chain not in self._chains:
+            found = self._chains[chain] = {}
+            async for record in self.ledger.records(chain, kinds=(RecordKind.DRIFT,), with_inputs=False):
+                told = str(record.entry.body.get("fingerprint"))
+                found[told] = (found.get(told, (0, {}))[0] + 1, record.entry.body)
+        return self._chains[chain].get(fingerprint, (0, {}))
+
+
+async def _record_drift(told: _Told, was: FindingRow | None, row: FindingRow, at: datetime) -> None:
     if row.finding.id not in DRIFT:
         return
     was_open = was is not None and was.is_open
@@ -100,12 +136,8 @@ async def _record_drift(ledger: Ledger, was: FindingRow | None, row: FindingRow,
     change = Change.RESOLVED if not row.is_open else Change.WORSE if was_open else Change.NEW
     finding = row.finding
     chain = chain_for(finding)
-    told = [
-        record.entry.body
-        async for record in ledger.records(chain, kinds=(RecordKind.DRIFT,), with_inputs=False)
-        if record.entry.body.get("fingerprint") == finding.fingerprint
-    ]
-    if told and _is_recorded(told[-1], change, finding):
+    number, last = await told.of(chain, finding.fingerprint)
+    if number and _is_recorded(last, change, finding):
         return  # Before a crash.
     body: JsonObject = {
         "finding": finding.id.value,
@@ -117,8 +149,8 @@ async def _record_drift(ledger: Ledger, was: FindingRow | None, row: FindingRow,
         "message": finding.message,
         "facts": to_json(finding.facts),
     }
-    identity = digest({"drift": finding.fingerprint, "number": len(told) + 1})
-    await append_once(ledger, Entry(chain=chain, id=identity, kind=RecordKind.DRIFT, at=at, body=body))
+    identity = digest({"drift": finding.fingerprint, "number": number + 1})
+    await append_once(told.ledger, Entry(chain=chain, id=identity, kind=RecordKind.DRIFT, at=at, body=body))
 
 
 def _is_recorded(last: JsonObject, change: Change, finding: Finding) -> bool:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from shared.core.errors import LinkguardError
 from shared.core.finding import FindingId
 from shared.services.conclude import keep_targets
 from shared.services.recheck import doubled, pause
@@ -53,8 +52,7 @@ async def sweep_until_done(
         await _sleep_until(engine, min(deadline, engine.clock.now() + engine.settings.recheck_delay))
         result = await sweep(engine, progress, dry_run=dry_run, all_sites=all_sites)
     waiting = _Waiting(engine, result, deadline, progress or Silent())
-    while waiting.goes_on:
-        await waiting.next_round()
+    await asyncio.gather(*(waiting.follow(target) for target in waiting.targets))
     if waiting.again:
         await keep_targets(engine, tuple(waiting.again.values()), sweep_started=result.started)
     return waiting.result()
@@ -86,22 +84,24 @@ class _Waiting:
             self._watch(target, None)
 
     @property
-    def goes_on(self) -> bool:
-        return bool(self._watches) and self._engine.clock.now() < self._deadline
+    def targets(self) -> tuple[Target, ...]:
+        """Those that something is waited for."""
+        return tuple(self._watches)
 
-    async def next_round(self) -> None:
-        """Sleep until the next target is due, and look at every one that is. The last look is at the deadline."""
-        due = min(self._deadline, *(watch.due for watch in self._watches.values()))
-        await _sleep_until(self._engine, due)
-        last = self._engine.clock.now() >= self._deadline
-        targets = [t for t, watch in self._watches.items() if last or watch.due <= self._engine.clock.now()]
-        await asyncio.gather(*(self._look(target) for target in targets))
+    async def follow(self, target: Target) -> None:
+        """Look at a target whenever it is due, until nothing of it waits; the last look is at the deadline.
+
+        Each by itself: one that Azure answers slowly holds up no other.
+        """
+        while (watch := self._watches.get(target)) and self._engine.clock.now() < self._deadline:
+            await _sleep_until(self._engine, min(self._deadline, watch.due))
+            await self._look(target)
 
     async def _look(self, target: Target) -> None:
         async with self._gate:
             try:
                 after = await settle(self._engine, target)
-            except LinkguardError as error:
+            except Exception as error:  # noqa: BLE001  whatever is wrong with one target, the others are followed
                 self._unread[target] = target_unreadable(target, error)
                 self._watch(target, None)
                 return
@@ -116,13 +116,17 @@ class _Waiting:
         self._watch(target, after)
 
     def _watch(self, target: Target, result: TargetResult | None) -> None:
-        """Wait for a target that has something to wait for, or could not be read; each time twice as long, to the maximum."""
+        """Wait for a target that has something to wait for, or could not be read; each time twice as long, to the maximum.
+
+        Counted from the look, not from the end of the sweep that it was part of.
+        """
         if result is not None and not result.waiting:
             self._watches.pop(target, None)
             return
         before = self._watches.get(target)
         delay = doubled(self._engine.settings, before.delay if before else None)
-        self._watches[target] = _Watch(due=self._engine.clock.now() + pause(result, delay), delay=delay)
+        since = self._engine.clock.now() if result is None else result.looked_at_here
+        self._watches[target] = _Watch(due=since + pause(result, delay), delay=delay)
 
     def result(self) -> SweepResult:
         """The sweep's result as things are now."""

@@ -325,6 +325,54 @@ async def test_a_cancelled_append_is_whole_or_not_there(path: Path) -> None:
         assert await faults(store) == []
 
 
+async def test_writes_that_wait_together_are_one_transaction(path: Path) -> None:
+    """What a write takes is its way to the disk; one that conflicts fails alone."""
+    statements: list[str] = []
+    async with SqliteStore(path) as store:
+        await store.put("p", "taken", 0, replaces=None)
+        assert store._db is not None
+        await store._db.set_trace_callback(statements.append)
+        puts = [store.put("p", key, 1, replaces=None) for key in ("a", "taken", *map(str, range(30)))]
+        answers = await asyncio.gather(*puts, return_exceptions=True)
+        assert [isinstance(answer, StoreConflictError) for answer in answers] == [False, True, *[False] * 30]
+        assert len(await store.rows("p")) == 32
+    assert statements.count("COMMIT") <= 2
+
+
+async def test_a_full_disk_fails_every_write_of_a_transaction(path: Path) -> None:
+    """None of them is told to be there, and none is."""
+    async with SqliteStore(path) as store:
+        assert store._db is not None
+        ((pages,),) = await store._execute("PRAGMA page_count")
+        await store._execute(f"PRAGMA max_page_count = {pages + 4}")
+        puts = [store.put("p", str(number), "x" * 4000, replaces=None) for number in range(20)]
+        answers = await asyncio.gather(*puts, return_exceptions=True)
+        assert {type(answer) for answer in answers} == {StoreUnavailableError}
+        assert await store.rows("p") == {}
+        await store._execute("PRAGMA max_page_count = 100000")
+        await store.put("p", "a", 1, replaces=None)
+
+
+async def test_a_cancelled_write_leaves_the_others(path: Path) -> None:
+    """Whoever waits beside it is answered."""
+    async with SqliteStore(path) as store:
+        tasks = [asyncio.create_task(store.put("p", str(number), number, replaces=None)) for number in range(9)]
+        await asyncio.sleep(0)
+        tasks[4].cancel()
+        answers = await asyncio.gather(*tasks, return_exceptions=True)
+        assert [isinstance(answer, str) for answer in answers] == [number != 4 for number in range(9)]
+
+
+async def test_closing_writes_what_waits(path: Path) -> None:
+    """First."""
+    async with SqliteStore(path) as store:
+        tasks = [asyncio.create_task(store.put("p", str(number), number, replaces=None)) for number in range(9)]
+        await asyncio.sleep(0)
+    await asyncio.gather(*tasks)
+    async with SqliteStore(path, Access.READ) as store:
+        assert len(await store.rows("p")) == 9
+
+
 async def test_processes_share_one_ledger(path: Path) -> None:
     """Processes that open, make and write the same file at once lose nothing, and break nothing."""
     names = ["one", "two", "three"]

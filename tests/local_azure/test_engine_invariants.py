@@ -25,6 +25,7 @@ from shared.core.model import ConnectionStatus, Target
 from shared.local_azure import SUBSCRIPTION, Knobs, LocalAzure, World
 from shared.local_azure.faults import CloseSocket, lost_answer, not_json, server_error, throttled, wrong_shape
 from shared.local_azure.ids import Spelling
+from shared.services.budget import Budgets
 from shared.services.reconcile import Engine, reconcile
 from shared.services.replay import replay
 from shared.services.snapshot import Snapshots
@@ -116,6 +117,7 @@ class Machine(RuleBasedStateMachine):
             clock=self.clock,
             settings=SETTINGS,
             snapshots=Snapshots(self.azure, self.state),
+            budgets=Budgets(self.state),
         )
         return await reconcile(engine, self.target)
 

@@ -5,17 +5,23 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from shared.core.errors import SinkError, SinkRefusedError
 from shared.core.finding import Finding, FindingId, Severity
 from shared.core.finding_life import Alert, Change, Look
-from shared.core.ledger import RecordKind
+from shared.core.ledger import SYSTEM_CHAIN, RecordKind
 from shared.services.alerting import Outside, dead_letters, deliver, retry_dead_letters, try_sinks, waiting_alerts
 from shared.services.track import track
 from tests.engines import Interposed
 from tests.fakes import FakeClock, MemoryLedger, MemoryStateStore
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from shared.core.ledger import Record
 
 TARGET = "/subscriptions/00000000-0000-0000-0000-0000000000a1/resourceGroups/g/providers/Microsoft.Web/sites/s"
 
@@ -95,6 +101,25 @@ async def test_only_changes_are_told_and_in_order() -> None:
     await desk.see(finding("a"))
     await desk.deliver()
     assert sink.taken[-1].sequence == 4
+
+
+async def test_a_chain_is_read_once_however_many_of_its_findings_are_new() -> None:
+    """The first sweep of a large estate finds hundreds about rules, and all of them are in one chain."""
+
+    class Counted(MemoryLedger):
+        reads = 0
+
+        def records(self, *args: Any, **kwargs: Any) -> AsyncIterator[Record]:  # noqa: ANN401  as the port takes them
+            self.reads += 1
+            return super().records(*args, **kwargs)
+
+    desk, ledger = Desk(), Counted()
+    for severity, changes in ((Severity.WARNING, 50), (Severity.CRITICAL, 100)):
+        ledger.reads = 0
+        found = tuple(replace(finding(str(number), severity, FindingId.RULE_MATCHES_NOTHING), target="") for number in range(50))
+        await track(ledger, desk.state, Look(source="test", at=desk.clock.now(), found=found, reminder=timedelta(hours=24)))
+        assert ledger.reads == 1
+        assert (await ledger.head(SYSTEM_CHAIN)).sequence == changes
 
 
 async def test_an_open_critical_finding_is_told_again() -> None:

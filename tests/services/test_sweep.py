@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from shared.core.finding import Severity
 from shared.core.history import Outcome
 from shared.core.model import ConnectionStatus, LinkProvisioning, LinkStatus
 from shared.core.verdict import Mode
+from shared.services.budget import BUDGETS
 from shared.services.sweep import LAST, SWEEPS, sweep
 from shared.services.wait import sweep_until_done
 from tests.engines import Estate, a_rule
@@ -27,7 +29,9 @@ from tests.fakes.azure import SUBSCRIPTION
 if TYPE_CHECKING:
     from shared.core.arm_id import ArmId
     from shared.core.finding import Finding
-    from shared.core.model import Target
+    from shared.core.ledger import Json
+    from shared.core.model import Connection, Target
+    from shared.ports import Reading
     from shared.services.results import SweepResult
 
 OTHER_SUBSCRIPTION = "00000000-0000-0000-0000-0000000000b2"
@@ -292,6 +296,29 @@ async def test_how_the_last_sweep_ended_is_kept(estate: Estate) -> None:
     assert (row.value["complete"], row.value["targets"]) == (True, 1)
 
 
+async def test_targets_looked_at_side_by_side_take_their_budget_in_turn(estate: Estate) -> None:
+    """They share one guarded row: if each tried at once, all but one would try in vain, again and again, and some give up."""
+    targets = with_sites(estate, 40)
+    pairs = [estate.azure.add_pair(estate.service, target, f"pe-{target.id.name}") for target in targets]
+    original, tries = estate.state.put, 0
+
+    async def put(partition: str, key: str, value: Json, *, replaces: str | None) -> str:
+        nonlocal tries
+        await asyncio.sleep(0)
+        tries += partition == BUDGETS
+        return await original(partition, key, value, replaces=replaces)
+
+    estate.state.put = put  # type: ignore[method-assign]
+    engine = estate.worker(concurrency=64).engine
+    await sweep(engine)
+    estate.clock.advance(31)
+    result = await sweep(engine)
+    assert result.complete
+    assert {one.outcome for one in result.decisions} == {"sent"}
+    assert estate.azure.approved() == set(pairs)
+    assert tries == len(targets)
+
+
 # Waiting
 
 
@@ -305,6 +332,62 @@ async def test_waiting_goes_on_until_nothing_is_left_to_wait_for(estate: Estate)
     assert not result.waiting
     assert estate.clock.now() - started < timedelta(minutes=2)
     await estate.check()
+
+
+async def test_waiting_counts_from_the_look_and_not_from_the_sweeps_end(estate: Estate) -> None:
+    """A sweep that takes long has let the evidence settle meanwhile: what it saw first is approved as soon as it ends."""
+    quick, slow = with_sites(estate, 2)
+    pair = estate.azure.add_pair(estate.service, quick)
+    original, started = estate.azure.list_connections, estate.clock.now()
+
+    async def list_connections(target: Target) -> Reading[tuple[Connection, ...] | None]:
+        if target == slow:
+            await estate.clock.sleep(240)
+        return await original(target)
+
+    estate.azure.list_connections = list_connections  # type: ignore[method-assign]
+    await sweep_until_done(estate.worker().engine, timeout=timedelta(minutes=10))
+    (write,) = estate.azure.writes
+    assert (write.connection, write.at - started) == (pair, timedelta(seconds=240))
+
+
+async def test_a_target_that_answers_slowly_holds_up_no_other_that_is_waited_for(estate: Estate) -> None:
+    """Each is followed by itself."""
+    quick, slow = with_sites(estate, 2)
+    pair = estate.azure.add_pair(estate.service, quick)
+    estate.azure.add_link(estate.service, slow, "slow-pe")
+    swept: list[Target] = []
+    original, started = estate.azure.list_connections, estate.clock.now()
+
+    async def list_connections(target: Target) -> Reading[tuple[Connection, ...] | None]:
+        if target == slow and swept.count(slow) > 1:
+            await estate.clock.sleep(240)
+        swept.append(target)
+        return await original(target)
+
+    estate.azure.list_connections = list_connections  # type: ignore[method-assign]
+    await sweep_until_done(estate.worker().engine, timeout=timedelta(minutes=10))
+    ((at,),) = [[write.at for write in estate.azure.writes if write.connection == pair]]
+    assert at - started == timedelta(seconds=30)
+
+
+async def test_a_bug_met_at_one_target_ends_no_wait_for_another(estate: Estate) -> None:
+    """It is told as a finding, and the sweep as incomplete."""
+    sound, broken = with_sites(estate, 2)
+    pair = estate.azure.add_pair(estate.service, sound)
+    estate.azure.add_link(estate.service, broken, "broken-pe")
+    original, started = estate.azure.list_connections, estate.clock.now()
+
+    async def list_connections(target: Target) -> Reading[tuple[Connection, ...] | None]:
+        if target == broken and estate.clock.now() > started:
+            raise ZeroDivisionError
+        return await original(target)
+
+    estate.azure.list_connections = list_connections  # type: ignore[method-assign]
+    result = await sweep_until_done(estate.worker().engine, timeout=timedelta(minutes=5))
+    assert outcomes(result)[pair.name] == ("approve", "confirmed")
+    assert not result.complete
+    assert [finding.target for finding in told(result, "target_unreadable")] == [str(broken)]
 
 
 async def test_waiting_ends_with_its_time(estate: Estate) -> None:

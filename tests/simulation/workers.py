@@ -13,6 +13,7 @@ from shared.core.errors import LinkguardError
 from shared.core.event import RawEvent, Verb
 from shared.core.verdict import Mode
 from shared.services import rounds
+from shared.services.budget import Budgets
 from shared.services.dispatch import Arrival, take_event, take_message
 from shared.services.poison import take_poison
 from shared.services.reconcile import Engine
@@ -114,6 +115,7 @@ class Setting:
             clock=WorkerClock(process, self.world),
             settings=self.settings,
             snapshots=Snapshots(azure, state),
+            budgets=Budgets(state),
         )
 
     def say(self, who: str, what: str) -> None:
