@@ -336,12 +336,12 @@ MUTANTS: Final = (
     _bug(
         "budget-off-by-one",
         "one approval more than the budget of a target has",
-        Edit("shared.services.budget", "reserve", "len(here) >= limit.each_target", "len(here) > limit.each_target"),
+        Edit("shared.services.budget", "_full_until", "len(here) >= limit.each_target", "len(here) > limit.each_target"),
     ),
     _bug(
         "budget-overall-off-by-one",
         "one approval more than the whole budget has",
-        Edit("shared.services.budget", "reserve", "len(others) >= limit.overall", "len(others) > limit.overall"),
+        Edit("shared.services.budget", "_full_until", "len(others) >= limit.overall", "len(others) > limit.overall"),
     ),
     _bug(
         "alarm-dropped",
