@@ -8,6 +8,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, Literal
 
 from shared.core.errors import QueueError
+from tests.telemetry_page import check_metric, check_record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,15 +61,17 @@ class MemoryQueue:
 
 @dataclass
 class MemoryTelemetry:
-    """What was told."""
+    """What was told; each thing held to docs/telemetry.md."""
 
     told: list[tuple[str, dict[str, Any], str]] = field(default_factory=list)
     measured: list[tuple[str, float, dict[str, str]]] = field(default_factory=list)
 
     def record(self, name: str, fields: Mapping[str, Json], *, severity: Literal["debug", "info", "warning", "error"]) -> None:
+        check_record(name, fields)
         self.told.append((name, dict(fields), severity))
 
     def measure(self, name: str, value: float, dimensions: Mapping[str, str]) -> None:
+        check_metric(name, dimensions)
         self.measured.append((name, value, dict(dimensions)))
 
     def records(self, name: str) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from tests.telemetry_page import check_record
 from tests.worker.install import ROOT, install
 
 if TYPE_CHECKING:
@@ -128,9 +129,12 @@ class Worker:
             self.log.append(line.decode(errors="replace").rstrip("\n"))
 
     def telemetry(self) -> list[dict[str, Any]]:
-        """Every record that it has told, in order."""
+        """Every record that it has told, in order, held to docs/telemetry.md."""
         marker = "linkguard.telemetry "
-        return [json.loads(line.partition(marker)[2]) for line in self.log if marker in line]
+        told = [json.loads(line.partition(marker)[2]) for line in self.log if marker in line]
+        for record in told:
+            check_record(record["linkguard"], record)
+        return told
 
     def records(self, name: str) -> list[dict[str, Any]]:
         """Those of one name."""
