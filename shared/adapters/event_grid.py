@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import urlsplit
 
+from shared.adapters.arm_http import retry_after_seconds
 from shared.adapters.urls import is_loopback
 from shared.core.alert_body import EVENT_SOURCE, alert_document, event_type
 from shared.core.errors import ConfigError, SinkError, SinkRefusedError
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from shared.core.finding_life import Alert
     from shared.core.ledger import JsonObject
+    from shared.ports import Clock
 
 _REFUSES_THE_CONTENT: Final = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE})
 
@@ -26,12 +28,13 @@ _REFUSES_THE_CONTENT: Final = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.REQU
 class EventGridSink:
     """One topic. An async context manager; the credential is the caller's to close."""
 
-    def __init__(self, endpoint: str, credential: AsyncTokenCredential, *, timeout: float = 10.0) -> None:
+    def __init__(self, endpoint: str, credential: AsyncTokenCredential, clock: Clock, *, timeout: float = 10.0) -> None:
         """Prepare; nothing is sent yet.
 
         Args:
             endpoint: the topic's, such as ``https://<topic>.<region>-1.eventgrid.azure.net/api/events``.
             credential: where tokens come from; its identity needs the role EventGrid Data Sender.
+            clock: to read a ``Retry-After`` that names a date.
             timeout: seconds for one delivery.
 
         Raises:
@@ -44,6 +47,7 @@ class EventGridSink:
             raise ConfigError([problem])
         self._endpoint = endpoint
         self._credential = credential
+        self._clock = clock
         self._options: dict[str, Any] = {"enforce_https": False} if at_home else {}
         self._timeout = timeout
         self._client: EventGridPublisherClient | None = None
@@ -85,7 +89,8 @@ class EventGridSink:
             message = f"{self._host} answered {error.status_code}"
             if error.status_code in _REFUSES_THE_CONTENT:
                 raise SinkRefusedError(message) from None
-            raise SinkError(message) from None
+            wait = retry_after_seconds(getattr(error.response, "headers", {}), self._clock.now())
+            raise SinkError(message, retry_after=wait) from None
         except AzureError as error:
             message = f"{self._host} gave no answer ({type(error).__name__})"
             raise SinkError(message) from None

@@ -6,6 +6,7 @@ The whole URL is a secret, since whoever has it may post: no more than its host 
 from __future__ import annotations
 
 import hashlib
+import json
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, Self, assert_never
 from urllib.parse import urlsplit
@@ -81,7 +82,7 @@ class WebhookSink:
                 trust_env=not is_loopback(self._webhook.url),
             )
         headers = {"Content-Type": "application/json; charset=utf-8", "User-Agent": "linkguard"}
-        body = canonical(_body(self._webhook.format, alert)).encode("ascii")
+        body = _body(self._webhook.format, alert)
         try:
             async with self._session.post(self._webhook.url, data=body, headers=headers, allow_redirects=False) as answer:
                 status = answer.status
@@ -98,13 +99,18 @@ class WebhookSink:
         raise SinkError(message, retry_after=wait)
 
 
-def _body(form: WebhookFormat, alert: Alert) -> JsonObject:
+def _body(form: WebhookFormat, alert: Alert) -> bytes:
+    """Cards and blocks as UTF-8: as ASCII escapes, a stranger's text could be longer than what Teams takes (28 KB)."""
     match form:
         case WebhookFormat.GENERIC:
-            return alert_document(alert)
+            return canonical(alert_document(alert)).encode("ascii")
         case WebhookFormat.TEAMS:
-            return teams_card(alert)
+            return _utf8(teams_card(alert))
         case WebhookFormat.SLACK:
-            return slack_blocks(alert)
+            return _utf8(slack_blocks(alert))
         case _ as never:
             assert_never(never)
+
+
+def _utf8(body: JsonObject) -> bytes:
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8")

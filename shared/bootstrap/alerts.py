@@ -46,7 +46,7 @@ async def open_alerts(environ: Mapping[str, str], *, log: bool | None = None) ->
                 client_id=settings.managed_identity_client_id,
             )
             await stack.enter_async_context(credential)
-            sinks.append(await stack.enter_async_context(EventGridSink(settings.alerts_event_grid, credential)))
+            sinks.append(await stack.enter_async_context(EventGridSink(settings.alerts_event_grid, credential, clock)))
         store = await stack.enter_async_context(open_settings_store(settings, read_only=False))
         yield Outside(state=store, ledger=store, clock=clock, sinks=sinks, reminder=settings.alerts_reminder)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from shared.cli.command import Answer, Common
+from shared.core.finding_life import Delivery
 from shared.core.ledger import Json
 from shared.report.escape import clean
 from shared.report.exit_codes import ExitCode
@@ -15,7 +16,8 @@ from shared.report.page import PLAIN, Page, Style
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from shared.core.finding_life import Alert
+    from shared.core.finding_life import Alert, Attempt
+    from shared.services.alerting import DeadLetter, Outside
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,8 +31,9 @@ class AlertItem:
     target: str
     at: str
     sink: str
-    """The one that did not take it; "" for what is still on its way."""
+    """The one that has not had it."""
     error: str
+    """Why not; "" where it was not tried yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,20 +46,17 @@ class AlertsDocument:
     """Of a test or a delivery: by each sink's name why it failed, "" where it did not."""
     sent: int | None = None
     """Of a delivery."""
+    busy: bool = False
+    """Whether another delivery was under way, and this one sent nothing."""
 
 
 async def list_alerts(common: Common) -> Answer:
     """Show the alerts on their way, and those that a sink did not take."""
     from shared.bootstrap import open_alerts  # noqa: PLC0415  not needed to show help
-    from shared.services.alerting import dead_letters, waiting_alerts  # noqa: PLC0415  the same
 
     async with open_alerts(common.environ) as outside:
-        waiting, dead = await waiting_alerts(outside.state), await dead_letters(outside.state)
-    document = AlertsDocument(
-        waiting=tuple(_item(alert) for alert in waiting),
-        dead=tuple(_item(letter.alert, letter.sink, letter.error) for letter in dead),
-    )
-    return Answer(document, partial(_text, document), ExitCode.ATTENTION if dead else ExitCode.OK)
+        document = await _undelivered(outside)
+    return Answer(document, partial(_text, document), ExitCode.ATTENTION if document.dead else ExitCode.OK)
 
 
 async def test(common: Common) -> Answer:
@@ -67,26 +67,47 @@ async def test(common: Common) -> Answer:
     async with open_alerts(common.environ) as outside:
         errors = await try_sinks(outside)
     document = AlertsDocument(sinks=dict(errors))
-    return Answer(document, partial(_text, document), _code(errors))
+    return Answer(document, partial(_text, document), _code(errors, waiting=not errors))
 
 
 async def retry(common: Common) -> Answer:
-    """Deliver what is due now, with what is in the dead letter."""
+    """Deliver now whatever was not delivered, with what is in the dead letter."""
     from shared.bootstrap import open_alerts  # noqa: PLC0415  not needed to show help
     from shared.services.alerting import deliver, retry_dead_letters  # noqa: PLC0415  the same
 
     async with open_alerts(common.environ) as outside:
+        if not outside.sinks:
+            document = AlertsDocument(sinks={})
+            return Answer(document, partial(_text, document), ExitCode.ATTENTION)
         await retry_dead_letters(outside)
-        done = await deliver(outside)
-    document = AlertsDocument(sinks={sink.name: done.errors.get(sink.name, "") for sink in outside.sinks}, sent=done.sent)
-    return Answer(document, partial(_text, document), _code(done.errors))
+        done = await deliver(outside, at_once=True)
+        left = await _undelivered(outside)
+        sinks: dict[str, Json] = {sink.name: done.errors.get(sink.name, "") for sink in outside.sinks}
+    document = replace(left, sinks=None if done.busy else sinks, sent=done.sent, busy=done.busy)
+    return Answer(document, partial(_text, document), _code(done.errors, waiting=bool(left.waiting or left.dead)))
 
 
-def _code(errors: Mapping[str, str]) -> ExitCode:
-    return ExitCode.INCOMPLETE if any(errors.values()) else ExitCode.OK
+async def _undelivered(outside: Outside) -> AlertsDocument:
+    from shared.services.alerting import dead_letters, waiting_alerts  # noqa: PLC0415  not needed to show help
+
+    return AlertsDocument(
+        waiting=tuple(
+            _item(alert, attempt)
+            for alert in await waiting_alerts(outside.state)
+            for attempt in (alert.attempt(sink.name) for sink in outside.sinks)
+            if attempt.state is Delivery.WAITING
+        ),
+        dead=tuple(_item(letter.alert, letter) for letter in await dead_letters(outside.state)),
+    )
 
 
-def _item(alert: Alert, sink: str = "", error: str = "") -> AlertItem:
+def _code(errors: Mapping[str, str], *, waiting: bool = False) -> ExitCode:
+    if any(errors.values()):
+        return ExitCode.INCOMPLETE
+    return ExitCode.ATTENTION if waiting else ExitCode.OK
+
+
+def _item(alert: Alert, of: Attempt | DeadLetter) -> AlertItem:
     finding = alert.finding
     return AlertItem(
         id=alert.id,
@@ -95,8 +116,8 @@ def _item(alert: Alert, sink: str = "", error: str = "") -> AlertItem:
         finding=finding.id.value,
         target=finding.target,
         at=alert.at.isoformat(),
-        sink=sink,
-        error=error,
+        sink=of.sink,
+        error=of.error,
     )
 
 
@@ -105,14 +126,15 @@ def _text(document: AlertsDocument, style: Style = PLAIN) -> str:
     for name, items in (("waiting", document.waiting), ("NOT TAKEN", document.dead)):
         for item in items:
             page.line((name, "bold"), clean(f"  {item.at}  {item.severity} {item.finding} ({item.change})  {item.target}"))
-            if item.sink:
-                page.line(clean(f"{item.sink}: {item.error}"), indent=4)
+            page.line(clean(f"{item.sink}: {item.error or 'not tried yet'}"), indent=4)
     for sink, error in (document.sinks or {}).items():
-        page.line(clean(f"{sink}: {error or 'taken'}"))
+        page.line(clean(f"{sink}: {error or ('it takes alerts' if document.sent is None else 'no failure')}"))
     if document.sinks == {}:
         page.line("No sink is set: LINKGUARD_ALERTS_LOG, LINKGUARD_ALERTS_WEBHOOKS, LINKGUARD_ALERTS_EVENT_GRID.")
-    if document.sent is not None:
-        page.line(f"{document.sent} deliveries.")
+    if document.busy:
+        page.line("Another delivery is under way, or was cut off within the last minutes: nothing was sent. Try again soon.")
+    elif document.sent is not None:
+        page.line(f"Delivered: {document.sent}. Still waiting: {len(document.waiting)}.")
     elif document.sinks is None and not (document.waiting or document.dead):
         page.line("Every alert is delivered.")
     return page.text

@@ -67,6 +67,8 @@ class Attempt:
     next_at: datetime
     error: str = ""
     """Why the last try failed: our own words, never the sink's."""
+    since: datetime | None = None
+    """When it was queued again from the dead letter; None: it waits since the alert's own time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -91,8 +91,10 @@ class _Lease:
     by: str = ""
 
 
-async def deliver(outside: Outside) -> Delivered:
+async def deliver(outside: Outside, *, at_once: bool = False) -> Delivered:
     """Send what is due. A sink that is down delays its own alerts and nobody else's.
+
+    ``at_once``: also what failed and waits for its next try, as a person asks who has just mended a sink.
 
     Raises:
         StoreError: where a store failed; what was sent and not struck off is sent again.
@@ -102,7 +104,7 @@ async def deliver(outside: Outside) -> Delivered:
     if lease is None:
         return Delivered(busy=True, sent=0, failed=0, dead=0, waiting=0, errors={})
     try:
-        couriers = [_Courier(outside, sink) for sink in outside.sinks]
+        couriers = [_Courier(outside, sink, at_once=at_once) for sink in outside.sinks]
         await _strike_off_done(outside)
         await asyncio.gather(*(courier.run() for courier in couriers))
         await _watch_the_watching(outside)
@@ -142,9 +144,10 @@ async def _give_back(outside: Outside, lease: Kept[_Lease]) -> None:
 class _Courier:
     """Brings one sink what it has not had yet."""
 
-    def __init__(self, outside: Outside, sink: AlertSink) -> None:
+    def __init__(self, outside: Outside, sink: AlertSink, *, at_once: bool = False) -> None:
         self._outside = outside
         self._sink = sink
+        self._at_once = at_once
         self._end = outside.clock.now() + outside.run
         self._failures = 0
         self.name = sink.name
@@ -167,7 +170,7 @@ class _Courier:
     def _next(self, row: FindingRow, now: datetime) -> Alert | None:
         """The first alert of a finding that the sink has not had: a later one must wait for it."""
         first = next((alert for alert in row.queue if alert.attempt(self.name).state is Delivery.WAITING), None)
-        return first if first is not None and first.attempt(self.name).next_at <= now else None
+        return first if first is not None and (self._at_once or first.attempt(self.name).next_at <= now) else None
 
     async def _bring(self, key: str, row: FindingRow | None) -> None:
         """All that is due of one finding, in order."""
@@ -177,6 +180,8 @@ class _Courier:
                 self.dead += 1
                 await _bury(self._outside, alert.with_attempt(attempt), attempt)
             row = await _amend(self._outside, key, alert.sequence, attempt)
+            if attempt.state is Delivery.WAITING:
+                return
 
     async def try_once(self, alert: Alert) -> Attempt:
         """Send one alert, and say what came of it."""
@@ -202,7 +207,7 @@ class _Courier:
         self.error = error
         # A refusal of one alert's content says nothing about the sink.
         self._failures += not refused
-        given_up = (refused and tries >= REFUSALS) or now - alert.at >= GIVE_UP_AFTER
+        given_up = (refused and tries >= REFUSALS) or now - (before.since or alert.at) >= GIVE_UP_AFTER
         delay = min(FIRST_DELAY * 2 ** min(tries - 1, 10), LONGEST_DELAY)
         return Attempt(
             sink=self.name,
@@ -210,6 +215,7 @@ class _Courier:
             tries=tries,
             next_at=now + max(delay, min(after, timedelta(hours=1))),
             error=error,
+            since=before.since,
         )
 
 
@@ -328,7 +334,7 @@ async def _requeue(outside: Outside, letter: DeadLetter, now: datetime) -> None:
     for name in others:
         alert = alert.with_attempt(Attempt(sink=name, state=Delivery.DELIVERED, tries=0, next_at=now))
     # Its time runs anew; its own time of origin stays what it was.
-    fresh = Attempt(sink=letter.sink, state=Delivery.WAITING, tries=0, next_at=now)
+    fresh = Attempt(sink=letter.sink, state=Delivery.WAITING, tries=0, next_at=now, since=now)
     alert = alert.with_attempt(fresh)
     key = alert.finding.fingerprint
     for _ in range(_TRIES):

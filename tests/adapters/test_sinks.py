@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -116,6 +117,25 @@ async def test_slack_blocks_are_plain_text() -> None:
     assert len(body["blocks"][2]["fields"]) <= 10
 
 
+@pytest.mark.parametrize("character", ["x", "\U0001f4a3", "\ud800", "\u202e", '"', "\\", "<", "&"])
+@pytest.mark.parametrize("form", [WebhookFormat.TEAMS, WebhookFormat.SLACK])
+async def test_no_stranger_makes_a_body_that_is_refused(form: WebhookFormat, character: str) -> None:
+    """Teams takes 28 KB, Slack 3,000 characters a text, 2,000 a field and none that is empty: whatever fills the facts."""
+    finding = replace(an_alert().finding, message=character * 9000, facts={f"fact {n}": character * 9000 for n in range(30)})
+    async with receiver() as taker, WebhookSink(Webhook(format=form, url=taker.url), FakeClock()) as sink:
+        await sink.send(replace(an_alert(), finding=finding))
+        assert int(taker.headers[0]["Content-Length"]) < 28_000
+        (body,) = taker.bodies
+    if form is WebhookFormat.SLACK:
+        header, message, facts = body["blocks"]
+        assert 0 < len(header["text"]["text"]) <= 150
+        assert 0 < len(message["text"]["text"]) <= 3000
+        assert all(0 < len(field["text"]) <= 2000 for field in facts["fields"])
+        assert len(facts["fields"]) <= 10
+    else:
+        assert body["attachments"][0]["content"]["$schema"] == "http://adaptivecards.io/schemas/adaptive-card.json"
+
+
 @pytest.mark.parametrize(
     ("status", "kind"), [(400, SinkRefusedError), (413, SinkRefusedError), (302, SinkError), (429, SinkError), (500, SinkError)]
 )
@@ -144,7 +164,7 @@ async def test_nobody_there_and_plain_http_elsewhere() -> None:
 
 async def test_a_cloud_event_is_one_by_the_sdks_own_parser() -> None:
     """What the topic got parses, and its data is the document."""
-    async with receiver() as taker, EventGridSink(taker.url.partition("?")[0], LocalCredential()) as sink:
+    async with receiver() as taker, EventGridSink(taker.url.partition("?")[0], LocalCredential(), FakeClock()) as sink:
         await sink.send(an_alert())
         ((sent,),) = taker.bodies
         assert taker.headers[0]["Content-Type"].startswith("application/cloudevents-batch+json")
@@ -157,13 +177,16 @@ async def test_a_cloud_event_is_one_by_the_sdks_own_parser() -> None:
 
 async def test_a_topics_refusal_and_its_bad_moments() -> None:
     """400 is the content's, all else the moment's; the SDK does not repeat by itself."""
-    async with receiver() as taker, EventGridSink(taker.url.partition("?")[0], LocalCredential()) as sink:
-        for status, kind in ((400, SinkRefusedError), (401, SinkError), (503, SinkError)):
+    async with receiver() as taker, EventGridSink(taker.url.partition("?")[0], LocalCredential(), FakeClock()) as sink:
+        taker.answer_headers = {"Retry-After": "7"}
+        for status, kind in ((400, SinkRefusedError), (401, SinkError), (429, SinkError), (503, SinkError)):
             taker.status, taker.bodies = status, []
             with pytest.raises(SinkError) as caught:
                 await sink.send(an_alert())
             assert type(caught.value) is kind
             assert len(taker.bodies) == 1
+            if status in {429, 503}:
+                assert caught.value.retry_after == 7
 
 
 async def test_a_log_line_is_one_line(caplog: pytest.LogCaptureFixture) -> None:

@@ -14,6 +14,8 @@ from shared.core.finding import Finding, FindingId, Severity
 from shared.core.finding_life import Alert, Change, Look
 from shared.core.ledger import SYSTEM_CHAIN, RecordKind
 from shared.services.alerting import Outside, dead_letters, deliver, retry_dead_letters, try_sinks, waiting_alerts
+from shared.services.notebook import fetch, keep
+from shared.services.sweep import LAST, SWEEPS, LastSweep
 from shared.services.track import track
 from tests.engines import Interposed
 from tests.fakes import FakeClock, MemoryLedger, MemoryStateStore
@@ -208,6 +210,53 @@ async def test_what_is_refused_goes_to_the_dead_letter_and_can_be_sent_again() -
     assert "a" in strict.story()
     assert await dead_letters(desk.state) == ()
     assert good.story()["a"] == ["new"]
+
+
+async def test_what_is_sent_again_from_the_dead_letter_has_its_whole_time_again() -> None:
+    """However old the alert is: one more failure is not the end."""
+    desk = Desk()
+    (sink,) = desk.sinks
+    sink.down = SinkError("answered 503")
+    await desk.see(finding("a"))
+    for _ in range(30):
+        await desk.deliver(after=3600)
+    assert await retry_dead_letters(desk.outside) >= 1
+    await desk.deliver()
+    assert await dead_letters(desk.state) == ()
+    sink.down = None
+    await desk.deliver(after=3600)
+    assert "a" in sink.story()
+
+
+async def test_a_person_need_not_wait_for_the_next_try() -> None:
+    """What failed a moment ago is sent at once, and tried once: a sink that is still down is not hammered."""
+    desk = Desk()
+    (sink,) = desk.sinks
+    sink.failing = [SinkError("answered 429", retry_after=3000), SinkError("answered 429", retry_after=3000)]
+    await desk.see(finding("a"))
+    await desk.deliver()
+    await desk.deliver(after=1)
+    assert len(sink.failing) == 1
+    assert (await deliver(desk.outside, at_once=True)).failed == 1
+    assert (await deliver(desk.outside, at_once=True)).sent == 1
+    assert sink.story() == {"a": ["new"]}
+
+
+async def test_no_sweep_for_an_hour_is_told() -> None:
+    """Nobody is watching; it ends with the next sweep."""
+    desk = Desk()
+    (sink,) = desk.sinks
+    for before in range(2):
+        now = desk.clock.now()
+        kept = await fetch(desk.state, SWEEPS, LAST, LastSweep, LastSweep(started=None, finished=None, complete=False, targets=0))
+        await keep(desk.state, SWEEPS, LAST, kept, LastSweep(started=now, finished=now, complete=True, targets=1))
+        await desk.deliver(after=3590)
+        await desk.deliver(after=0)
+        assert [one.finding.id for one in sink.taken if one.change is Change.NEW] == [FindingId.SWEEP_OVERDUE] * before
+        await desk.deliver(after=20)
+        await desk.deliver(after=1)
+    assert sink.story() == {"": ["new", "resolved", "new"]}
+    assert {one.finding.severity for one in sink.taken} == {Severity.CRITICAL}
 
 
 async def test_a_delivery_is_recorded_once() -> None:
