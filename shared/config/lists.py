@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import re
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +11,7 @@ from shared.config.model import VerifyKey, VerifyKeyFile, VerifyKeyInline
 from shared.config.parse import did_you_mean, each, items, quote
 from shared.core.address import PrivateRanges
 from shared.core.errors import ConfigError
+from shared.core.request_message import is_key_id
 
 AUDITED: Final = ("AppServiceHTTPLogs", "AppRequests", "AppTraces", "FunctionAppLogs")
 """The tables of Log Analytics that say where requests come from."""
@@ -34,7 +34,6 @@ def private_ranges(text: str) -> PrivateRanges:
         raise ValueError("; ".join(error.problems)) from None
 
 
-_KEY_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,32}")
 _INLINE: Final = "spki:"
 
 
@@ -50,10 +49,10 @@ def verify_keys(text: str) -> tuple[VerifyKey, ...]:
 
 def _verify_key(item: str) -> VerifyKey:
     key_id, _, source = (part.strip() for part in item.partition("="))
-    if not _KEY_ID.fullmatch(key_id) or not source:
+    if not is_key_id(key_id) or not source:
         message = (
             f"{quote(item)} is not <key id>=<path of a PEM file> or <key id>={_INLINE}<base64>, "
-            "the key id of 1 to 32 letters, digits, - and _"
+            "the key id of 1 to 16 letters, digits, - and _"
         )
         raise ValueError(message)
     if not source.startswith(_INLINE):
