@@ -18,13 +18,16 @@ param deadLetterContainerName string
 @description('A system topic of this subscription that is there already, by its resource group and name: Azure allows one. Empty makes one.')
 param existingTopic string = ''
 
+@description('Whether events that cannot be delivered are kept. The topic needs an identity for it: docs/deploy.md, Dead letters.')
+param keepDeadLetters bool = true
+
 var abbreviations = loadJsonContent('abbreviations.json')
 var tags = {
   application: 'linkguard'
 }
 var token = toLower(uniqueString(subscription().id, appId))
 var existingGroup = empty(existingTopic) ? '' : split(existingTopic, '/')[0]
-var existingName = empty(existingTopic) ? '' : split(existingTopic, '/')[1]
+var topicName = empty(existingTopic) ? '${abbreviations.eventGridSystemTopic}linkguard-${token}' : split(existingTopic, '/')[1]
 
 resource group 'Microsoft.Resources/resourceGroups@2024-03-01' = if (empty(existingTopic)) {
   name: '${abbreviations.resourceGroup}linkguard-events'
@@ -36,14 +39,16 @@ module topic 'modules/system-topic.bicep' = {
   scope: resourceGroup(empty(existingTopic) ? '${abbreviations.resourceGroup}linkguard-events' : existingGroup)
   name: 'linkguard-topic'
   params: {
-    name: empty(existingTopic) ? '${abbreviations.eventGridSystemTopic}linkguard-${token}' : existingName
+    hasIdentity: keepDeadLetters
+    isThere: !empty(existingTopic)
+    name: topicName
     tags: tags
   }
   dependsOn: [group]
 }
 
 // The topic writes dead letters as itself: the account takes no keys.
-module writesDeadLetters 'modules/dead-letter-writer.bicep' = {
+module writesDeadLetters 'modules/dead-letter-writer.bicep' = if (keepDeadLetters) {
   scope: resourceGroup(split(storageId, '/')[2], split(storageId, '/')[4])
   name: 'linkguard-dead-letters-${token}'
   params: {
@@ -59,10 +64,11 @@ module events 'modules/event-subscription.bicep' = {
   params: {
     deadLetterContainerName: deadLetterContainerName
     functionId: '${appId}/functions/on_resource_write'
+    keepDeadLetters: keepDeadLetters
     storageId: storageId
-    topicName: topic.outputs.name
+    topicName: topicName
   }
-  dependsOn: [writesDeadLetters]
+  dependsOn: [topic, writesDeadLetters]
 }
 
 output EVENT_SUBSCRIPTION_ID string = events.outputs.id

@@ -18,8 +18,8 @@ param mode string = 'observe'
 @description('The ids of the subscriptions to watch, separated by commas; empty is this one.')
 param watchedSubscriptions string = ''
 
-@description('Where the two roles can be assigned, as resource ids: by default the watched subscriptions. Or one management group.')
-param roleScopes array = []
+@description('Where the two roles can be assigned, as resource ids, separated by commas: subscriptions, resource groups, one management group. Empty is the watched subscriptions.')
+param roleScopes string = ''
 
 @description('Whether the reader role is assigned on each watched subscription. Not so where somebody else assigns roles.')
 param assignReader bool = true
@@ -66,7 +66,7 @@ var tags = {
 }
 var watched = split(empty(watchedSubscriptions) ? subscription().subscriptionId : replace(watchedSubscriptions, ' ', ''), ',')
 var watchedScopes = [for id in watched: '/subscriptions/${id}']
-var assignableScopes = empty(roleScopes) ? watchedScopes : roleScopes
+var assignableScopes = empty(roleScopes) ? watchedScopes : split(replace(roleScopes, ' ', ''), ',')
 var readable = take(watched, assignReader ? length(watched) : 0)
 var clouds = {
   AzureCloud: 'public'
@@ -264,7 +264,6 @@ module workbook 'modules/workbook.bicep' = {
 }
 
 // What azd keeps in its environment, for the hook after the deployment and for the commands of docs/deploy.md.
-output ALERT_TOPIC_ENDPOINT string = alertTopic.outputs.endpoint
 output ALERT_TOPIC_ID string = alertTopic.outputs.id
 output ALLOWLIST_CONTAINER string = allowlistContainerName
 output ANCHORS_URL string = '${recordsStorage.outputs.blobEndpoint}${anchorContainerName}'
@@ -277,6 +276,7 @@ output HOST_STORAGE_ID string = hostStorage.outputs.id
 output HOST_STORAGE_NAME string = hostStorage.outputs.name
 output IDENTITY_PRINCIPAL_ID string = identity.outputs.principalId
 output READER_ROLE string = roles.outputs.readerName
+output RECORDS_STORAGE_ID string = recordsStorage.outputs.id
 output RECORDS_STORAGE_NAME string = recordsStorage.outputs.name
 output RESOURCE_GROUP string = group.name
 output VAULT_NAME string = vault.outputs.name

@@ -12,6 +12,22 @@ param storageId string
 @description('The container there.')
 param deadLetterContainerName string
 
+@description('Whether events that cannot be delivered are written there, by the topic\'s identity.')
+param keepDeadLetters bool
+
+var deadLetters = {
+  identity: {
+    type: 'SystemAssigned'
+  }
+  deadLetterDestination: {
+    endpointType: 'StorageBlob'
+    properties: {
+      resourceId: storageId
+      blobContainerName: deadLetterContainerName
+    }
+  }
+}
+
 resource topic 'Microsoft.EventGrid/systemTopics@2025-02-15' existing = {
   name: topicName
 }
@@ -47,18 +63,7 @@ resource events 'Microsoft.EventGrid/systemTopics/eventSubscriptions@2025-02-15'
       eventTimeToLiveInMinutes: 1440
       maxDeliveryAttempts: 30
     }
-    deadLetterWithResourceIdentity: {
-      identity: {
-        type: 'SystemAssigned'
-      }
-      deadLetterDestination: {
-        endpointType: 'StorageBlob'
-        properties: {
-          resourceId: storageId
-          blobContainerName: deadLetterContainerName
-        }
-      }
-    }
+    deadLetterWithResourceIdentity: keepDeadLetters ? deadLetters : null
   }
 }
 

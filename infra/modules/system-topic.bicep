@@ -1,4 +1,4 @@
-// The subscription's own system topic: what Azure Resource Manager tells about its resources.
+// The subscription's own system topic: what Azure Resource Manager tells about its resources. One that is there already is left as it is.
 
 @description('Its name.')
 param name string
@@ -6,12 +6,18 @@ param name string
 @description('Its tags.')
 param tags object
 
-resource topic 'Microsoft.EventGrid/systemTopics@2025-02-15' = {
+@description('Whether it is there already.')
+param isThere bool
+
+@description('Whether it has an identity, by which it writes dead letters.')
+param hasIdentity bool
+
+resource made 'Microsoft.EventGrid/systemTopics@2025-02-15' = if (!isThere) {
   name: name
   location: 'global'
   tags: tags
   identity: {
-    type: 'SystemAssigned'
+    type: hasIdentity ? 'SystemAssigned' : 'None'
   }
   properties: {
     source: subscription().id
@@ -19,5 +25,8 @@ resource topic 'Microsoft.EventGrid/systemTopics@2025-02-15' = {
   }
 }
 
-output name string = topic.name
-output principalId string = topic.identity.principalId
+resource found 'Microsoft.EventGrid/systemTopics@2025-02-15' existing = if (isThere) {
+  name: name
+}
+
+output principalId string = !hasIdentity ? '' : isThere ? found.identity.principalId : made.identity.principalId

@@ -99,6 +99,7 @@ def test_one_deployment_for_each_subscription(shell: Shell) -> None:
         "storageId": shell.values["HOST_STORAGE_ID"],
         "deadLetterContainerName": "dead-letters",
         "existingTopic": "",
+        "keepDeadLetters": "true",
     }
 
 
@@ -147,8 +148,22 @@ def test_a_function_that_azure_does_not_know_yet_is_waited_for(shell: Shell) -> 
     shell.calls.unlink()
     done = shell.run(ATTEMPTS="3")
     assert done.returncode == 1
-    assert len(shell.asked()) == 3
-    assert "in 3 attempts" in done.stderr
+    assert len(shell.asked()) == 6
+    assert "could not be subscribed to" in done.stderr
+
+
+def test_where_azure_gives_the_topic_no_identity_events_come_without_dead_letters(shell: Shell) -> None:
+    """Tried with them first, then without, and said; each subscription by itself."""
+    shell.failures = 2
+    done = shell.run(ATTEMPTS="2", WATCHED_SUBSCRIPTIONS=f"{ONE},{TWO}")
+    assert done.returncode == 0
+    assert [parameters(call)["keepDeadLetters"] for call in shell.asked()] == ["true", "true", "false", "true"]
+    assert f"{ONE}: subscribed to without dead letters" in done.stderr
+    shell.failures = 0
+    shell.calls.unlink()
+    done = shell.run(DEAD_LETTERS="no")
+    assert done.returncode == 0
+    assert [parameters(call)["keepDeadLetters"] for call in shell.asked()] == ["false"]
 
 
 @pytest.mark.parametrize("path", [SCRIPT, INFRA.parent / ".ci" / "run"], ids=lambda path: path.name)
