@@ -6,9 +6,9 @@ import json
 import re
 from typing import Final
 
-from function_app import app
 from shared.adapters.tables_store import LEDGER_TABLE, STATE_TABLE
 from shared.config import SETTINGS
+from tests.functions import bindings
 from tests.infra import bicep
 from tests.infra.bicep import INFRA
 
@@ -76,8 +76,8 @@ def test_the_tables_are_those_the_code_uses() -> None:
 
 def test_the_queues_are_those_the_functions_take_from() -> None:
     """And the reverse; the poison queue is one of them."""
-    bindings = [binding.get_dict_repr() for function in app.get_functions() for binding in function.get_bindings()]
-    queues = {binding["queueName"] for binding in bindings if binding["type"] == "queueTrigger"}
+    every = [binding for of_function in bindings().values() for binding in of_function]
+    queues = {binding["queueName"] for binding in every if binding["type"] == "queueTrigger"}
     assert set(bicep.string_list("main.bicep", "queueNames")) == queues != set()
 
 

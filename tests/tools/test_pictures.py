@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from function_app import app
+from tests.functions import bindings
 from tests.infra import bicep
 from tools import pictures
 from tools.markdown import read_page
@@ -66,8 +66,8 @@ def test_a_trigger_of_another_kind_is_not_left_out_silently() -> None:
 def test_every_function_is_in_the_picture() -> None:
     """As the Functions host would find them, each once."""
     drawn = pictures.drawn(ROOT)["functions"]
-    for function in app.get_functions():
-        assert len(re.findall(rf" --> {function.get_function_name()} --> ", drawn)) == 1
+    for function in bindings():
+        assert len(re.findall(rf" --> {function} --> ", drawn)) == 1
 
 
 def test_a_picture_that_is_not_what_the_code_is_is_found() -> None:
