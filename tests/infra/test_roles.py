@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from shared.adapters.arm import Arm
 from shared.adapters.credentials import LocalCredential
 from shared.core.arm_id import ArmId
 from shared.core.model import Connection, Target
 from shared.local_azure import SUBSCRIPTION, Knobs, LocalAzure, ManualClock, World
+from tests.desk import Desk
 from tests.fakes.clock import FakeClock
 from tests.infra import bicep
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _VERBS: Final = {"get": "read", "list": "read", "put": "write", "delete": "delete"}
 ROLES: Final = "modules/roles.bicep"
@@ -83,6 +87,72 @@ async def test_the_approver_can_do_what_deciding_writes_and_nothing_else() -> No
     assert granted("writeActions") | granted("deleteActions") == writing
     assert all(action.endswith("/write") for action in granted("writeActions"))
     assert all(action.endswith("/delete") for action in granted("deleteActions"))
+
+
+def whole(role: str) -> str:
+    return bicep.text(bicep.file(ROLES).resources[role].node)
+
+
+def test_deleting_may_be_left_out() -> None:
+    """By a parameter; approving and rejecting stay."""
+    assert "concat(writeActions, take(deleteActions, canDelete ? length(deleteActions) : 0))" in whole("approver")
+    assert "canDelete: approverCanDelete" in bicep.text(bicep.file("main.bicep").modules["roles"].node)
+
+
+def test_the_roles_can_be_assigned_where_it_is_said() -> None:
+    """The watched subscriptions, and so their resource groups; or whatever scopes are named, such as a management group."""
+    main = bicep.file("main.bicep")
+    assert "assignableScopes: assignableScopes" in bicep.text(main.modules["roles"].node)
+    scopes = bicep.text(main.variables["assignableScopes"])
+    assert scopes.endswith("empty(roleScopes) ? watchedScopes : split(replace(roleScopes, ' ', ''), ',')")
+    for role in ("reader", "approver"):
+        assert "assignableScopes: assignableScopes" in whole(role)
+
+
+def test_each_data_role_is_on_the_narrowest_scope() -> None:
+    """One resource, or one container of it; never a resource group or a subscription, but for the role that reads there."""
+    scopes = {
+        f"{file.name}: {name}": bicep.text(scope) if (scope := bicep.property_of(resource.node, "scope")) else ""
+        for file in bicep.files()
+        for name, resource in file.resources.items()
+        if resource.type == "Microsoft.Authorization/roleAssignments"
+    }
+    assert scopes == {
+        "modules/alert-topic.bicep: sends": "topic",
+        "modules/dead-letter-writer.bicep: writes": "container",
+        "modules/host-storage.bicep: ownsBlobs": "account",
+        "modules/host-storage.bicep: usesQueues": "account",
+        "modules/host-storage.bicep: usesTables": "account",
+        "modules/monitoring.bicep: publishes": "component",
+        "modules/records-storage.bicep: readsAllowlist": "allowlist",
+        "modules/records-storage.bicep: writesAnchors": "anchors",
+        "modules/subscription-role.bicep: assignment": "",
+        "modules/vault.bicep: readsSecrets": "vault",
+    }
+
+
+def swept(desk: Desk, mode: str) -> set[str]:
+    """The actions behind every request of sweeps that go on until nothing is waited for."""
+    desk.azure.requests.clear()
+    ran = desk.run("sweep", "--wait", "--timeout", "20s", LINKGUARD_MODE=mode)
+    assert ran.code in {0, 1}, ran.stderr
+    return actions(set(desk.azure.requests.counts))
+
+
+def test_a_whole_sweep_keeps_to_its_roles(tmp_path: Path) -> None:
+    """Observing needs the reader alone and writes nothing; enforcing needs the approver's write beside it, and approves."""
+    with LocalAzure().in_thread() as azure:
+        desk = Desk(azure, tmp_path)
+        slot = azure.world.add_slot(desk.target, "stage", public_network_access="Enabled")
+        desk.allowlist.write_text(f"{desk.allowlist.read_text()}    slots: [production, stage]\n")
+        desk.put_link()
+        azure.world.put_link(desk.signalr, "link-of-slot", slot, "please")
+        observing = swept(desk, "observe")
+        assert azure.requests.writes == 0
+        assert observing <= granted("reader")
+        enforcing = swept(desk, "enforce")
+        assert enforcing <= granted("reader") | granted("writeActions")
+        assert granted("writeActions") <= enforcing
 
 
 def test_nobody_may_approve_automatically() -> None:

@@ -55,6 +55,15 @@ def test_the_platforms_settings_are_those_it_reads() -> None:
     assert names.isdisjoint(NOT_ON_FLEX)
 
 
+def test_every_schedule_is_set() -> None:
+    """The Functions host reads it from the app settings, where a default of ours counts for nothing."""
+    every = [binding for of_function in bindings().values() for binding in of_function]
+    schedules = {binding["schedule"].strip("%") for binding in every if binding["type"] == "timerTrigger"}
+    assert len(schedules) == sum(binding["type"] == "timerTrigger" for binding in every)
+    assert schedules <= set(DEFAULTS)
+    assert {name for name in DEFAULTS if name.endswith("_SCHEDULE")} == schedules
+
+
 def test_it_observes_unless_told_otherwise() -> None:
     """The mode is a parameter whose default is observe, and so is what azd gives it."""
     assert set_by_main()["LINKGUARD_MODE"] == "mode"

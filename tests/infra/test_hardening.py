@@ -1,0 +1,118 @@
+"""Identity everywhere: no shared key, no local authentication, no password; and what must not be changed cannot be."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.infra import bicep
+
+if TYPE_CHECKING:
+    from tests.infra.bicep import Resource
+
+
+def resources(kind: str) -> list[Resource]:
+    """Those that are deployed, of one type."""
+    return [one for file in bicep.files() for one in file.resources.values() if one.type == kind and not one.existing]
+
+
+def said(resource: Resource, *names: str) -> str:
+    node = bicep.property_of(resource.node, "properties", *names)
+    return bicep.text(node) if node is not None else ""
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "value"),
+    [
+        ("Microsoft.Storage/storageAccounts", "allowSharedKeyAccess", "false"),
+        ("Microsoft.Storage/storageAccounts", "allowBlobPublicAccess", "false"),
+        ("Microsoft.Storage/storageAccounts", "allowCrossTenantReplication", "false"),
+        ("Microsoft.Storage/storageAccounts", "minimumTlsVersion", "'TLS1_2'"),
+        ("Microsoft.Storage/storageAccounts", "supportsHttpsTrafficOnly", "true"),
+        ("Microsoft.Storage/storageAccounts", "publicNetworkAccess", "isPrivate ? 'Disabled' : 'Enabled'"),
+        ("Microsoft.Insights/components", "DisableLocalAuth", "true"),
+        ("Microsoft.EventGrid/topics", "disableLocalAuth", "true"),
+        ("Microsoft.KeyVault/vaults", "enableRbacAuthorization", "true"),
+        ("Microsoft.KeyVault/vaults", "enablePurgeProtection", "true"),
+        ("Microsoft.KeyVault/vaults", "publicNetworkAccess", "isPrivate ? 'Disabled' : 'Enabled'"),
+        ("Microsoft.Web/sites", "httpsOnly", "true"),
+        ("Microsoft.Web/sites/basicPublishingCredentialsPolicies", "allow", "false"),
+    ],
+)
+def test_every_resource_of_a_kind_says_so(kind: str, name: str, value: str) -> None:
+    """None is left out."""
+    found = resources(kind)
+    assert found
+    assert [said(one, name) for one in found] == [value] * len(found)
+
+
+def test_logs_take_tokens_alone() -> None:
+    """The workspace's keys are off too."""
+    (workspace,) = resources("Microsoft.OperationalInsights/workspaces")
+    assert said(workspace, "features", "disableLocalAuth") == "true"
+
+
+def test_neither_ftp_nor_scm_takes_a_password() -> None:
+    """Each of the two has its policy."""
+    policies = resources("Microsoft.Web/sites/basicPublishingCredentialsPolicies")
+    assert {bicep.strings(bicep.properties(one.node)["name"])[0] for one in policies} == {"ftp", "scm"}
+
+
+def test_anchors_cannot_be_changed() -> None:
+    """A policy on their container, which does not even let a blob grow; locked, it is left alone."""
+    (policy,) = resources("Microsoft.Storage/storageAccounts/blobServices/containers/immutabilityPolicies")
+    assert bicep.text(bicep.properties(policy.node)["parent"]) == "anchors"
+    assert said(policy, "immutabilityPeriodSinceCreationInDays") == "immutableDays"
+    assert said(policy, "allowProtectedAppendWrites") == "false"
+    assert "if (!isLocked)" in bicep.text(policy.node)
+
+
+def test_everything_with_logs_sends_them_to_the_workspace() -> None:
+    """Storage of both accounts, vault, topic, app."""
+    scopes = [
+        f"{one.file}: {bicep.text(bicep.properties(one.node)['scope'])}"
+        for one in resources("Microsoft.Insights/diagnosticSettings")
+    ]
+    assert sorted(scopes) == [
+        "modules/alert-topic.bicep: topic",
+        "modules/app.bicep: app",
+        "modules/host-storage.bicep: blobs",
+        "modules/host-storage.bicep: queues",
+        "modules/host-storage.bicep: tables",
+        "modules/records-storage.bicep: blobs",
+        "modules/vault.bicep: vault",
+        "upstream-logging.bicep: site",
+        "upstream-logging.bicep: slot",
+    ]
+
+
+def test_a_network_of_its_own_is_a_choice() -> None:
+    """One parameter: the network, its endpoints and the app's subnet come with it, and public access goes."""
+    main = bicep.file("main.bicep")
+    text = bicep.text(main.root)
+    assert re.search(r"^module privateAccess .* = if \(isPrivate\) \{$", text, re.MULTILINE)
+    assert "subnetId: isPrivate ? privateAccess.outputs.appSubnetId : ''" in text
+    targets = re.findall(r"targetId: (\w+)", bicep.text(bicep.file("modules/private-access.bicep").root))
+    assert {"hostStorageId", "recordsStorageId", "vaultId"} <= set(targets)
+    assert targets.count("hostStorageId") == 3
+
+
+def test_the_app_is_the_one_that_azure_publishes_for_python() -> None:
+    """Flex Consumption, Python 3.13, one user-assigned identity for itself, its package and its secrets."""
+    (plan,) = resources("Microsoft.Web/serverfarms")
+    assert bicep.strings(plan.node).count("FC1") == 1
+    (app,) = resources("Microsoft.Web/sites")
+    assert said(app, "functionAppConfig", "runtime", "name") == "'python'"
+    assert said(app, "functionAppConfig", "runtime", "version") == "'3.13'"
+    assert said(app, "functionAppConfig", "deployment", "storage", "authentication", "type") == "'UserAssignedIdentity'"
+    assert said(app, "keyVaultReferenceIdentity") == "identityId"
+
+
+def test_rules_are_deployed_whatever_azure_knows_by_then() -> None:
+    """Each sends to the action group, resolves by itself, and does not wait for the saved function."""
+    (rule,) = resources("Microsoft.Insights/scheduledQueryRules")
+    assert said(rule, "skipQueryValidation") == said(rule, "autoMitigate") == "true"
+    assert said(rule, "actions", "actionGroups") == "[actions.id]"
+    assert "dependsOn: [records]" in bicep.text(rule.node)
