@@ -7,6 +7,7 @@ Run as ``python child.py PACKAGES APP``.
 from __future__ import annotations
 
 import asyncio
+import gc
 import importlib
 import importlib.util
 import json
@@ -165,6 +166,15 @@ def main() -> None:
     level = logging.DEBUG if os.environ.get("PYTHON_ENABLE_DEBUG_LOGGING") == "1" else logging.INFO
     logging.basicConfig(level=level, format="%(levelname)s %(name)s %(message)s", stream=sys.stderr)
     asyncio.run(serve(Worker(sys.argv[1], sys.argv[2]), answers))
+    _tell_what_is_open()
+
+
+def _tell_what_is_open() -> None:
+    """Connections that nobody closed, though the event loop has ended."""
+    aiohttp = sys.modules.get("aiohttp")
+    left = [one for one in gc.get_objects() if isinstance(one, aiohttp.ClientSession) and not one.closed] if aiohttp else []
+    for session in left:
+        logging.getLogger("worker").error("Unclosed %s", type(session).__name__)
 
 
 if __name__ == "__main__":

@@ -79,6 +79,9 @@ class Worker:
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         await self._stop()
+        if kind is None:
+            left = [line for line in self.log if "Unclosed" in line or "was never awaited" in line]
+            assert not left, left
 
     async def kill(self) -> None:
         """End it without any notice, as a machine that fails."""
