@@ -19,6 +19,7 @@ from shared.cli import ExitCode, app
 from shared.local_azure import LocalAzure
 from shared.local_azure.faults import server_error
 from shared.report.exit_codes import EXIT_CODES, INTERRUPTED
+from shared.services.preflight import CONNECTIONS_READ, LINKS_READ, PLANS_READ, SERVICES_READ, SITES_READ
 from tests.desk import MESSAGE, ROOT, Desk, Ran, command
 
 if TYPE_CHECKING:
@@ -474,36 +475,52 @@ def test_config_check_reads_and_writes_nothing(desk: Desk) -> None:
     """Everything that a sweep needs is tried; nothing is made, not even the ledger."""
     ran = desk.run("config", "check", "--json")
     assert (ran.code, ran.json["ok"]) == (ExitCode.OK, True)
-    assert {"settings", "credential", "allowlist", "ledger"} < {one["name"] for one in ran.json["checks"]}
+    names = [one["name"] for one in ran.json["checks"]]
+    assert {"settings", "credential", "allowlist", "ledger"} < set(names)
+    for permission in (SERVICES_READ, LINKS_READ, SITES_READ, CONNECTIONS_READ, PLANS_READ):
+        assert any(permission in name for name in names)
     assert [path.name for path in desk.folder.iterdir()] == ["allowlist.yaml"]
     assert {served.method for served in desk.azure.requests.entries} == {"GET"}
 
 
 @pytest.mark.parametrize(
-    ("break_it", "settings", "code"),
+    ("settings", "code"),
     [
-        ("", {"LINKGUARD_SETTLE": "soon"}, ExitCode.USAGE),
-        ("", {"LINKGUARD_VERIFY_KEYS": "prod=missing.pem"}, ExitCode.USAGE),
-        ("allowlist", {}, ExitCode.USAGE),
-        ("signalr", {}, ExitCode.INCOMPLETE),
-        ("sites", {}, ExitCode.INCOMPLETE),
+        ({"LINKGUARD_SETTLE": "soon"}, ExitCode.USAGE),
+        ({"LINKGUARD_VERIFY_KEYS": "prod=missing.pem"}, ExitCode.USAGE),
+        ({"LINKGUARD_ALLOWLIST": "missing.yaml"}, ExitCode.USAGE),
+        ({"LINKGUARD_ARM_ENDPOINT": "http://127.0.0.1:9"}, ExitCode.INCOMPLETE),
     ],
 )
-def test_config_check_finds_what_is_wrong(desk: Desk, break_it: str, settings: dict[str, str], code: ExitCode) -> None:
+def test_config_check_finds_what_is_wrong(desk: Desk, settings: dict[str, str], code: ExitCode) -> None:
     """A failed check says what to do; the exit code says whose fault it is."""
-    match break_it:
-        case "allowlist":
-            desk.allowlist.unlink()
-        case "signalr":
-            desk.azure.faults.deny("Microsoft.SignalRService/*")
-        case "sites":
-            desk.azure.faults.deny("Microsoft.Web/*")
-        case _:
-            pass
     ran = desk.run("config", "check", "--json", **settings)
-    failed = [one for one in ran.json["checks"] if not one["ok"]]
-    assert (ran.code, ran.json["ok"], len(failed)) == (code, False, 1)
+    assert (ran.code, ran.json["ok"]) == (code, False)
     assert "FAILED" in desk.run("config", "check", **settings).stdout
+
+
+@pytest.mark.parametrize(
+    ("denied", "missing"),
+    [
+        ("Microsoft.SignalRService/*", [SERVICES_READ]),
+        ("Microsoft.Web/sites/read", [SITES_READ]),
+        ("Microsoft.Web/sites/privateEndpointConnections/read", [CONNECTIONS_READ]),
+        ("Microsoft.Web/serverfarms/read", [PLANS_READ]),
+        ("Microsoft.Web/*", [SITES_READ, CONNECTIONS_READ]),
+    ],
+)
+def test_config_check_names_each_permission_that_is_missing_and_where(desk: Desk, denied: str, missing: list[str]) -> None:
+    """By trying each read; the target is one that only a link leads to."""
+    link_leads_to = desk.world.add_site("other-func", public_network_access="Enabled")
+    desk.world.put_link(desk.signalr, "other-pe", link_leads_to, MESSAGE)
+    desk.azure.knobs.site_sku = False  # So that plans are asked.
+    desk.azure.faults.deny(denied)
+    ran = desk.run("config", "check", "--json")
+    failed = [one for one in ran.json["checks"] if not one["ok"]]
+    assert ran.code == ExitCode.INCOMPLETE
+    where = [" on the subscription "] if missing == [SERVICES_READ] else [f" on {desk.target}", f" on {link_leads_to}"]
+    assert [one["name"].partition(" ")[0] for one in failed] == [name for name in missing for _ in where]
+    assert all(any(place in one["name"] for place in where) and one["advice"] for one in failed)
 
 
 def test_config_check_never_repeats_a_wrong_value(desk: Desk) -> None:

@@ -275,7 +275,7 @@ def _about_link(evidence: Evidence) -> Iterator[Reason]:
             message = "Azure failed to make the link"
             yield Reason(code=Code.LINK_FAILED, message=message, facts=facts, resolve="delete the link and make it anew")
         case LinkProvisioning.SUCCEEDED:
-            yield from _about_link_status(link, facts)
+            yield from _about_link_status(link, connection, facts)
         case (
             LinkProvisioning.RUNNING
             | LinkProvisioning.CREATING
@@ -290,14 +290,20 @@ def _about_link(evidence: Evidence) -> Iterator[Reason]:
             assert_never(never)
 
 
-def _about_link_status(link: Link, facts: dict[str, str]) -> Iterator[Reason]:
+def _about_link_status(link: Link, connection: Connection | None, facts: dict[str, str]) -> Iterator[Reason]:
     match link.status:
         case LinkStatus.PENDING:
             return
         case LinkStatus.UNKNOWN:
             message = "the link's status is not one that is known"
             yield Reason(code=Code.LINK_NOT_PROVISIONED, message=message, facts=facts)
-        case LinkStatus.APPROVED | LinkStatus.REJECTED | LinkStatus.DISCONNECTED | LinkStatus.TIMEOUT:
+        case LinkStatus.APPROVED:
+            # The link works: making it anew would only end that.
+            message = "the link has its connection already, so this one is not what it waits for"
+            about = connection.id if connection else "CONNECTION_ID"
+            resolve = f"linkguard decide {about} --reject --reason TEXT"
+            yield Reason(code=Code.LINK_NOT_PENDING, message=message, facts=facts, resolve=resolve)
+        case LinkStatus.REJECTED | LinkStatus.DISCONNECTED | LinkStatus.TIMEOUT:
             message = "the link does not wait for an approval, so this connection is not what it waits for"
             yield Reason(code=Code.LINK_NOT_PENDING, message=message, facts=facts, resolve="make the link anew")
         case _ as never:

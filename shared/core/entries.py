@@ -229,7 +229,7 @@ def human_entry(chain: str, human: HumanRecord, at: datetime, *, number: int, in
 
 def description(decision_id_: str, rule: str, message: str) -> str:
     """What the approving write puts in the connection's description, for a person who looks at the site."""
-    return f"lg:{decision_id_} {rule} {message}"[:DESCRIPTION_LIMIT]
+    return f"lg:{decision_id_} {rule} {message}"[:DESCRIPTION_LIMIT].rstrip()
 
 
 DESCRIPTION_LIMIT: Final = 140

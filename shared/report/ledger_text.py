@@ -51,7 +51,9 @@ def summary(kind: RecordKind, body: JsonObject) -> str:
         case RecordKind.HUMAN:
             who = _text(body.get("by")) or "somebody at the target"
             return f"{_text(body.get('decision'))} {_name(body.get('connection'))} by {who}: {_text(body.get('reason'))}"
-        case RecordKind.DRIFT | RecordKind.TRAFFIC | RecordKind.ALERT:
+        case RecordKind.DRIFT:
+            return f"{_text(body.get('change'))}: {_text(body.get('message'))}"
+        case RecordKind.TRAFFIC | RecordKind.ALERT:
             return _text(body.get("message"))
 
 

@@ -124,6 +124,14 @@ def test_each_thing_that_does_not_hold_holds_the_connection(code: Code, changes:
     assert all(reason.code in HOLDS and reason.message for reason in verdict.reasons)
 
 
+def test_nobody_is_told_to_make_a_link_anew_that_works() -> None:
+    """A stranger beside an Approved link is to be rejected; the link is to be left alone."""
+    verdict = decide(full_evidence(link=a_link(status=LinkStatus.APPROVED)))
+    assert isinstance(verdict, Hold)
+    (reason,) = (reason for reason in verdict.reasons if reason.code is Code.LINK_NOT_PENDING)
+    assert reason.resolve == f"linkguard decide {a_connection().id} --reject --reason TEXT"
+
+
 @pytest.mark.parametrize(("code", "changes"), WAITING)
 def test_what_time_alone_may_resolve_is_waited_for(code: Code, changes: dict[str, Any]) -> None:
     """It is no hold: nobody has to do anything yet."""

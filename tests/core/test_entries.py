@@ -206,8 +206,9 @@ def test_two_decisions_by_persons_are_two_records() -> None:
 def test_the_description_names_the_decision_and_fits_what_azure_takes(message: str) -> None:
     """Whatever the requester wrote."""
     said = description("0" * 64, "contoso-upstream", message)
-    assert said.startswith("lg:" + "0" * 64 + " contoso-upstream ")
+    assert said.startswith("lg:" + "0" * 64 + " contoso-upstream")
     assert len(said) <= DESCRIPTION_LIMIT
+    assert said == said.rstrip()
 
 
 def test_every_reason_shows_in_the_record() -> None:

@@ -35,6 +35,8 @@ from tests.report.documents import LINK, NOON, connection_named
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from shared.core.ledger import JsonObject
+
 BAD = "\x1b[2J\n0 problems\r\u202e\ud800[red]"
 DOCUMENTS: dict[str, tuple[object, Callable[[Style], str]]] = {}
 
@@ -145,3 +147,15 @@ def test_every_kind_of_record_can_be_listed() -> None:
         entry = Entry(chain="c", id="i", kind=kind, at=NOON, body={})
         record = Record(entry=entry, sequence=1, previous="", hash="", inputs_digest=None)
         assert record_item(record).kind == kind.value
+
+
+def test_the_list_tells_the_end_of_a_drift_from_its_beginning() -> None:
+    """Both records have the same message."""
+    from shared.core.ledger import Entry, Record  # noqa: PLC0415
+    from shared.report.ledger_text import record_item  # noqa: PLC0415
+
+    for change in ("new", "worse", "resolved"):
+        body: JsonObject = {"change": change, "message": "it is open"}
+        entry = Entry(chain="c", id="i", kind=RecordKind.DRIFT, at=NOON, body=body)
+        item = record_item(Record(entry=entry, sequence=1, previous="", hash="", inputs_digest=None))
+        assert item.summary == f"{change}: it is open"
