@@ -18,8 +18,9 @@ param deadLetterContainerName string
 @description('A system topic of this subscription that is there already, by its resource group and name: Azure allows one. Empty makes one.')
 param existingTopic string = ''
 
-@description('Whether events that cannot be delivered are kept. The topic needs an identity for it: docs/deploy.md, Dead letters.')
-param keepDeadLetters bool = true
+@description('As whom events that cannot be delivered are written there: as the topic itself, which needs an identity, as Event Grid, or not at all. docs/deploy.md, Dead letters.')
+@allowed(['identity', 'service', 'none'])
+param deadLetters string = 'identity'
 
 var abbreviations = loadJsonContent('abbreviations.json')
 var tags = {
@@ -39,7 +40,7 @@ module topic 'modules/system-topic.bicep' = {
   scope: resourceGroup(empty(existingTopic) ? '${abbreviations.resourceGroup}linkguard-events' : existingGroup)
   name: 'linkguard-topic'
   params: {
-    hasIdentity: keepDeadLetters
+    hasIdentity: deadLetters == 'identity'
     isThere: !empty(existingTopic)
     name: topicName
     tags: tags
@@ -48,7 +49,7 @@ module topic 'modules/system-topic.bicep' = {
 }
 
 // The topic writes dead letters as itself: the account takes no keys.
-module writesDeadLetters 'modules/dead-letter-writer.bicep' = if (keepDeadLetters) {
+module writesDeadLetters 'modules/dead-letter-writer.bicep' = if (deadLetters == 'identity') {
   scope: resourceGroup(split(storageId, '/')[2], split(storageId, '/')[4])
   name: 'linkguard-dead-letters-${token}'
   params: {
@@ -63,8 +64,8 @@ module events 'modules/event-subscription.bicep' = {
   name: 'linkguard-event-subscription'
   params: {
     deadLetterContainerName: deadLetterContainerName
+    deadLetters: deadLetters
     functionId: '${appId}/functions/on_resource_write'
-    keepDeadLetters: keepDeadLetters
     storageId: storageId
     topicName: topicName
   }

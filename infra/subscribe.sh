@@ -6,8 +6,8 @@
 # EXISTING_TOPICS names system topics that subscriptions have already, since Azure allows one each:
 #   EXISTING_TOPICS='<subscription id>=<resource group>/<topic name> ...'
 # ATTEMPTS (5) and ATTEMPT_SECONDS (30): Azure may know the function only some time after its code is there.
-# DEAD_LETTERS=no does without them from the start. They need a topic with an identity, which not every Azure may give to a
-# subscription's topic; where it does not, the events are subscribed to without them, and this says so.
+# DEAD_LETTERS (identity service none): the ways in which dead letters are written, in the order in which they are tried. Azure may not
+# give an identity to a subscription's topic; then Event Grid's own is tried, then none, and this says so (docs/deploy.md, Dead letters).
 set -eu
 : "${APP_ID:?run it by azd, or with the values that azd env get-values prints}"
 : "${HOST_STORAGE_ID:?run it by azd}" "${DEAD_LETTER_CONTAINER:?run it by azd}" "${AZURE_LOCATION:?run it by azd}"
@@ -17,23 +17,28 @@ attempts=${ATTEMPTS:-5}
 
 lower() { printf '%s' "$1" | tr '[:upper:]' '[:lower:]'; }
 
-# subscribe SUBSCRIPTION TOPIC KEEP_DEAD_LETTERS
+# subscribe SUBSCRIPTION TOPIC DEAD_LETTERS
 subscribe() {
     az deployment sub create --only-show-errors --output none \
         --subscription "$1" --location "$AZURE_LOCATION" --name linkguard-events \
         --template-file "$here/events.bicep" \
         --parameters location="$AZURE_LOCATION" appId="$APP_ID" storageId="$HOST_STORAGE_ID" \
-        deadLetterContainerName="$DEAD_LETTER_CONTAINER" existingTopic="$2" keepDeadLetters="$3"
+        deadLetterContainerName="$DEAD_LETTER_CONTAINER" existingTopic="$2" deadLetters="$3"
 }
 
-# The same, as often as is allowed.
+# The first way as often as is allowed, for it is the one that is wanted; then each other once. Prints the way that worked.
 try() {
-    attempt=1
-    until subscribe "$@"; do
-        if [ "$attempt" -ge "$attempts" ]; then return 1; fi
-        attempt=$((attempt + 1))
-        sleep "${ATTEMPT_SECONDS:-30}"
+    left=$attempts
+    for way in ${DEAD_LETTERS:-identity service none}; do
+        until subscribe "$1" "$2" "$way" >&2; do
+            left=$((left - 1))
+            if [ "$left" -le 0 ]; then continue 2; fi
+            sleep "${ATTEMPT_SECONDS:-30}"
+        done
+        echo "$way"
+        return 0
     done
+    return 1
 }
 
 for pair in ${EXISTING_TOPICS:-}; do
@@ -52,11 +57,12 @@ for subscription in $(printf '%s' "$WATCHED_SUBSCRIPTIONS" | tr ',' ' '); do
         if [ "$(lower "${pair%%=*}")" = "$(lower "$subscription")" ]; then topic=${pair#*=}; fi
     done
     echo "events of $subscription"
-    if [ "${DEAD_LETTERS:-yes}" = yes ] && try "$subscription" "$topic" true; then continue; fi
-    if try "$subscription" "$topic" false; then
-        echo "events of $subscription: subscribed to without dead letters; what Event Grid cannot deliver, the next sweep makes up for" >&2
-        continue
+    if ! way=$(try "$subscription" "$topic"); then
+        echo "events of $subscription could not be subscribed to; the sweep works without them" >&2
+        exit 1
     fi
-    echo "events of $subscription could not be subscribed to; the sweep works without them" >&2
-    exit 1
+    case $way in
+    service) echo "events of $subscription: dead letters are written by Event Grid itself, the topic got no identity" >&2 ;;
+    none) echo "events of $subscription: no dead letters; what cannot be delivered, the next sweep makes up for" >&2 ;;
+    esac
 done

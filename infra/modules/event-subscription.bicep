@@ -12,20 +12,22 @@ param storageId string
 @description('The container there.')
 param deadLetterContainerName string
 
-@description('Whether events that cannot be delivered are written there, by the topic\'s identity.')
-param keepDeadLetters bool
+@description('As whom events that cannot be delivered are written there: as the topic itself, as Event Grid, or not at all.')
+@allowed(['identity', 'service', 'none'])
+param deadLetters string
 
-var deadLetters = {
+var destination = {
+  endpointType: 'StorageBlob'
+  properties: {
+    resourceId: storageId
+    blobContainerName: deadLetterContainerName
+  }
+}
+var byIdentity = {
   identity: {
     type: 'SystemAssigned'
   }
-  deadLetterDestination: {
-    endpointType: 'StorageBlob'
-    properties: {
-      resourceId: storageId
-      blobContainerName: deadLetterContainerName
-    }
-  }
+  deadLetterDestination: destination
 }
 
 resource topic 'Microsoft.EventGrid/systemTopics@2025-02-15' existing = {
@@ -63,7 +65,8 @@ resource events 'Microsoft.EventGrid/systemTopics/eventSubscriptions@2025-02-15'
       eventTimeToLiveInMinutes: 1440
       maxDeliveryAttempts: 30
     }
-    deadLetterWithResourceIdentity: keepDeadLetters ? deadLetters : null
+    deadLetterDestination: deadLetters == 'service' ? destination : null
+    deadLetterWithResourceIdentity: deadLetters == 'identity' ? byIdentity : null
   }
 }
 

@@ -61,11 +61,12 @@ def test_events_lead_to_the_function_and_none_is_lost_silently() -> None:
     assert bicep.strings(subscription("destination", "endpointType")) == ["AzureFunction"]
     assert bicep.text(subscription("retryPolicy", "maxDeliveryAttempts")) == "30"
     assert bicep.text(subscription("retryPolicy", "eventTimeToLiveInMinutes")) == "1440"
-    assert bicep.text(subscription("deadLetterWithResourceIdentity")) == "keepDeadLetters ? deadLetters : null"
-    assert "StorageBlob" in bicep.strings(bicep.file(MODULE).variables["deadLetters"])
+    assert bicep.text(subscription("deadLetterWithResourceIdentity")) == "deadLetters == 'identity' ? byIdentity : null"
+    assert bicep.text(subscription("deadLetterDestination")) == "deadLetters == 'service' ? destination : null"
+    assert "StorageBlob" in bicep.strings(bicep.file(MODULE).variables["destination"])
     main = (INFRA / "events.bicep").read_text()
     assert "/functions/on_resource_write'" in main
-    assert "param keepDeadLetters bool = true" in main
+    assert "param deadLetters string = 'identity'" in main
 
 
 def test_a_topic_that_is_there_already_is_left_as_it_is() -> None:

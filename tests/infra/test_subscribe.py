@@ -99,7 +99,7 @@ def test_one_deployment_for_each_subscription(shell: Shell) -> None:
         "storageId": shell.values["HOST_STORAGE_ID"],
         "deadLetterContainerName": "dead-letters",
         "existingTopic": "",
-        "keepDeadLetters": "true",
+        "deadLetters": "identity",
     }
 
 
@@ -148,22 +148,35 @@ def test_a_function_that_azure_does_not_know_yet_is_waited_for(shell: Shell) -> 
     shell.calls.unlink()
     done = shell.run(ATTEMPTS="3")
     assert done.returncode == 1
-    assert len(shell.asked()) == 6
+    assert len(shell.asked()) == 5
     assert "could not be subscribed to" in done.stderr
 
 
 def test_where_azure_gives_the_topic_no_identity_events_come_without_dead_letters(shell: Shell) -> None:
-    """Tried with them first, then without, and said; each subscription by itself."""
-    shell.failures = 2
-    done = shell.run(ATTEMPTS="2", WATCHED_SUBSCRIPTIONS=f"{ONE},{TWO}")
-    assert done.returncode == 0
-    assert [parameters(call)["keepDeadLetters"] for call in shell.asked()] == ["true", "true", "false", "true"]
-    assert f"{ONE}: subscribed to without dead letters" in done.stderr
+    """The topic's own identity as often as is allowed, then Event Grid's, then none, and said; each subscription by itself."""
+    for failures, ways, said in (
+        (2, ["identity", "identity", "service", "identity"], f"{ONE}: dead letters are written by Event Grid itself"),
+        (3, ["identity", "identity", "service", "none", "identity"], f"{ONE}: no dead letters"),
+    ):
+        shell.failures = failures
+        done = shell.run(ATTEMPTS="2", WATCHED_SUBSCRIPTIONS=f"{ONE},{TWO}")
+        assert done.returncode == 0
+        assert [parameters(call)["deadLetters"] for call in shell.asked()] == ways
+        assert said in done.stderr
+        assert TWO not in done.stderr
+        shell.calls.unlink()
     shell.failures = 0
-    shell.calls.unlink()
-    done = shell.run(DEAD_LETTERS="no")
-    assert done.returncode == 0
-    assert [parameters(call)["keepDeadLetters"] for call in shell.asked()] == ["false"]
+    assert shell.run(DEAD_LETTERS="none").returncode == 0
+    assert [parameters(call)["deadLetters"] for call in shell.asked()] == ["none"]
+
+
+def test_the_ways_are_those_of_the_template() -> None:
+    """In the order of the script, and as the parameter allows them."""
+    (ways,) = set(re.findall(r"\$\{DEAD_LETTERS:-([a-z ]+)\}", SCRIPT.read_text()))
+    text = (INFRA / "events.bicep").read_text()
+    assert re.search(r"@allowed\(\[([^]]+)\]\)\nparam deadLetters", text)
+    allowed = re.findall(r"@allowed\(\[([^]]+)\]\)\nparam deadLetters", text)[0]
+    assert ways.split() == re.findall(r"'(\w+)'", allowed)
 
 
 @pytest.mark.parametrize("path", [SCRIPT, INFRA.parent / ".ci" / "run"], ids=lambda path: path.name)
