@@ -162,13 +162,14 @@ async def _guard(azure: LocalAzure, scene: Scene, folder: Path, say: Callable[[s
             say(f"   {_name(decision):<34} {_line(decision)}")
         for finding in result.all_findings:
             say(f"   {finding.severity.value}: {finding.id.value}: {_short(finding.message)}")
-        say("5. The ledger")
+        say("5. The audit of an hour of traffic")
+        judged = await audit_an_hour(application.engine, scene.func, scene.web, folder, say)
+        say("6. The ledger")
         whole = await _verify(application.engine.ledger, say)
-    say("6. linkguard report")
+    right = whole and judged and _as_it_must_be(azure, result, scene, say)
+    say("7. linkguard report: open it in a browser")
     say(f"   {await asyncio.to_thread(_write, report_html(await read_report(settings)))}")
-    say("7. linkguard audit: an hour of traffic")
-    judged = await audit_an_hour(scene.func, scene.web, folder, say)
-    return 0 if whole and judged and _as_it_must_be(azure, result, scene, say) else 1
+    return 0 if right else 1
 
 
 def _write(page: str) -> str:

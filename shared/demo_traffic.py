@@ -1,4 +1,4 @@
-"""The demo's last step: an hour of traffic of its two sites, written as App Service writes it, and audited."""
+"""A step of the demo: an hour of traffic of its two sites, written as App Service writes it, and audited as the timer does."""
 
 from __future__ import annotations
 
@@ -7,22 +7,24 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from shared.bootstrap import make_clock, open_traffic
+from shared.core.address import PrivateRanges
 from shared.core.traffic import verdict_name
-from shared.ports import TrafficQuestion
 from shared.report.audit_text import sentence
-from shared.services.audit import Inquiry, audit
+from shared.services.audit_timer import run_audit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
     from pathlib import Path
 
+    from shared.services.reconcile import Engine
+
 _WEBHOOK: Final = "/runtime/webhooks/signalr"
 _MINUTES: Final = 60
 
 
-async def audit_an_hour(func: str, web: str, folder: Path, say: Callable[[str], None]) -> bool:
-    """Write the hour before this one and audit it; whether the verdicts are as they must be."""
+async def audit_an_hour(engine: Engine, func: str, web: str, folder: Path, say: Callable[[str], None]) -> bool:
+    """Write the hour before this one and audit it into the ledger; whether the verdicts are as they must be."""
     from shared.adapters.log_format import LogFormat  # noqa: PLC0415  as the command line does
 
     start = make_clock().now().replace(minute=0, second=0, microsecond=0) - timedelta(hours=1)
@@ -41,9 +43,9 @@ async def audit_an_hour(func: str, web: str, folder: Path, say: Callable[[str], 
     say("   contoso-func (Linux plan): private calls, forged left parts of X-Forwarded-For, pings")
     say("   contoso-web (Windows plan): the same, and one call from a public address")
     async with open_traffic({}, logs=paths, log_format=LogFormat.AUTO) as traffic:
-        result = await audit([Inquiry(source=one, question=TrafficQuestion()) for one in traffic.files])
+        done = await run_audit(engine, traffic.files, PrivateRanges())
     verdicts = {}
-    for judged in result.targets:
+    for judged in done.targets if done else ():
         name = judged.target.rsplit("/", 1)[-1].lower()
         verdicts[name] = verdict_name(judged.verdict)
         say(f"   {name:<14} {verdicts[name]:<13} {sentence(judged)}")

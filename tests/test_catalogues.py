@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 from shared.core.finding import FindingId
 from shared.core.reason import HOLDS, MARKS, WAITS, Code
 
@@ -28,3 +30,13 @@ def test_every_finding_has_a_section() -> None:
     """One section a finding, and no section for none."""
     sections = re.findall(r"^## (.+)$", (DOCS / "findings.md").read_text(), re.MULTILINE)
     assert sections == [finding.value for finding in FindingId]
+
+
+@pytest.mark.parametrize("finding", FindingId)
+def test_every_findings_section_says_all_that_a_person_needs(finding: FindingId) -> None:
+    """Its severity, what it means, why it matters, what to do, and a command to type."""
+    section = (DOCS / "findings.md").read_text().partition(f"## {finding.value}\n\n")[2].partition("\n## ")[0]
+    assert section.startswith(("Critical", "Warning", "As its worst member"))
+    labels = re.findall(r"^- \*\*(.+?):\*\* \S", section, re.MULTILINE)
+    assert labels == ["What it means", "Why it matters", "What to do", "What to type"]
+    assert re.search(r"`(linkguard|az) ", section.partition("What to type:**")[2])

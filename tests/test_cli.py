@@ -60,6 +60,20 @@ def test_a_link_is_approved_and_confirmed_and_nobody_is_needed(desk: Desk) -> No
     assert desk.run("sweep").code == ExitCode.OK
 
 
+def test_every_site_is_looked_at_by_the_option_or_the_setting(desk: Desk) -> None:
+    """A stranger's connection on a site that nobody watches: seen only where that was asked for."""
+    desk.put_link()
+    lonely = desk.world.add_site("lonely")
+    desk.world.request_connection(lonely, "stranger-pe", MESSAGE)
+
+    def unexplained(ran: Ran) -> list[str]:
+        return [one["target"] for one in ran.json["findings"] if one["id"] == "pending_unexplained"]
+
+    assert unexplained(desk.run("sweep", "--json")) == []
+    assert unexplained(desk.run("sweep", "--all-sites", "--json")) == [lonely]
+    assert unexplained(desk.run("sweep", "--json", LINKGUARD_ALL_SITES="true")) == [lonely]
+
+
 def test_without_wait_what_waits_needs_nobody(desk: Desk) -> None:
     """The next sweep goes on."""
     desk.put_link()

@@ -25,8 +25,9 @@ def test_the_demo_needs_nothing_and_leaves_its_report_alone(tmp_path: Path) -> N
     assert (done.returncode, done.stderr) == (0, "")
     assert "confirmed" in done.stdout
     (report,) = tmp_path.iterdir()
-    assert str(report) in done.stdout
+    assert done.stdout.splitlines()[-1].strip() == str(report)
     page = report.read_text(encoding="utf-8")
     assert page.startswith("<!doctype html>")
     assert "Something is wrong" in page
     assert "web-pe" in page
+    assert "Upstream calls over the public network at 1 target" in page

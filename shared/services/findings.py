@@ -41,7 +41,7 @@ def of_decision(decision: Decision) -> Iterator[Finding]:
         message=(
             f"{name} is not alone: another link or connection fits as well, and one of them may be an impostor"
             if ambiguous
-            else f"{name} is held"
+            else f"{name} is held: {', '.join(decision.codes)}"
         ),
         facts={"codes": " ".join(decision.codes), "decision": decision.id},
     )

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.server
 import json
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import pytest
 from playwright.sync_api import Page
 
+from shared.adapters.log_files import LogFiles
+from shared.adapters.log_format import LogFormat
 from shared.core.finding import Severity
+from shared.core.report_data import TrafficItem
+from shared.core.traffic_record import verdict_body
+from shared.ports import TrafficQuestion
 from shared.report.html import content_security_policy, report_html
-from shared.report.link_state import LinkState, state_of
+from shared.report.html.parts import link_anchor
+from shared.report.link_state import LABELS, LinkState, state_of
+from shared.services.audit import Inquiry, audit
 from tests.browser.chromium import axe_script, chromium
 from tests.report import estate
 
@@ -24,6 +33,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser, Request
 
+    from shared.core.ledger import JsonObject
     from shared.core.report_data import ReportData
 
 HOSTILE = '"><script>window.pwned=1</script><img src=x onerror=window.pwned=2>{{7*7}}${7*7}\u202egnp.exe\u202c</script>'
@@ -176,6 +186,62 @@ def test_held_connections_come_with_every_reason_and_both_sides(show: Show) -> N
         if held.connection is not None:
             assert f"linkguard decide {held.connection} --reject --reason TEXT" in text
     assert shown.texts("#held article:first-of-type .compare thead th")[1:3] == ["the link says", "the connection says"]
+
+
+def test_every_link_says_all_that_is_asked_of_it(show: Show) -> None:
+    """State, rule, owner, ticket, decision, since when, and the last traffic verdict: as the data has them."""
+    data = estate.small()
+    shown = show(data)
+    assert data.sweep is not None
+    verdicts = {item.target: item.verdict for item in data.traffic}
+    for view in data.sweep.links:
+        (row,) = shown.page.locator(f"#{link_anchor(view)}").all()
+        state, service, target, endpoint, rule, ticket, decision, since, traffic = row.locator("td").all_inner_texts()
+        assert LABELS[state_of(view)] in state
+        assert (view.signalr.name if view.signalr else "no link") in service
+        assert view.target.id.name in target
+        assert view.connection_state in endpoint
+        assert view.link_status in endpoint
+        assert (view.rule or "\N{EN DASH}") in rule
+        assert view.owner in rule
+        assert (view.ticket or "\N{EN DASH}") in ticket
+        assert view.decision_id[:12] in decision
+        assert (view.since.strftime("%Y-%m-%d %H:%M") if view.since else "") in since
+        assert verdicts.get(view.target, "not audited") in traffic
+
+
+def test_the_picture_shows_who_is_connected_to_whom_by_state(show: Show) -> None:
+    """Each service and target by name, each line by its state's style and sign; a line leads to its link."""
+    data = estate.small()
+    shown = show(data)
+    assert data.sweep is not None
+    boxes = set(shown.page.locator(".picture .label").all_text_contents())
+    assert boxes == {view.target.id.name for view in data.sweep.links} | {
+        view.signalr.name if view.signalr else "no link: a stranger?" for view in data.sweep.links
+    }
+    lines = shown.page.locator(".picture a").evaluate_all("all => all.map((one) => one.getAttribute('aria-label'))")
+    states = [state_of(view) for view in data.sweep.links]
+    for state in set(states):
+        assert any(line.partition(": ")[2].startswith(LABELS[state]) for line in lines)
+        assert shown.page.locator(f".picture .edge.{state}").count() > 0
+    shown.page.locator(".picture a", has_text="chat-signalr to chat-func: connected").locator(".dot").click()
+    assert shown.page.locator(".here td").first.inner_text() == "connected"
+
+
+def test_a_verdict_that_is_not_private_leads_to_its_chart(show: Show) -> None:
+    """By class and over time, with the top public sources; the table below the chart has the same numbers."""
+    data = estate.small()
+    shown = show(data)
+    shown.page.locator("#links td:last-child a.why").first.click()
+    card = shown.page.locator("#traffic article.here")
+    assert "public-seen" in card.inner_text()
+    assert "203.0.113.7" in card.locator(".sources").inner_text()
+    items = [item for item in data.traffic if item.verdict == "public-seen" or item.target.id.name == "chat-func"]
+    total = sum(item.body["requests"]["public"] for item in items)  # type: ignore[index,call-overload,misc]  # a test's own
+    assert f"public {total:,}" in card.locator(".legend").inner_text().replace("\n", " ")
+    card.locator(".numbers summary").click()
+    assert card.locator(".numbers tbody tr").count() == len(items)
+    assert card.locator(".chart rect.fill-bad").count() == sum(bool(item.body["sources"]) for item in items)
 
 
 def test_a_broken_ledger_says_where(show: Show) -> None:
@@ -363,6 +429,51 @@ def test_hostile_text_is_text(show: Show, where: str) -> None:
     shown.page.locator("#links [data-search]").fill(HOSTILE)
     shown.page.locator("#held [data-search]").fill("pwned")
     assert shown.page.evaluate("window.pwned") is None
+    assert shown.messages == []
+
+
+def test_hostile_traffic_is_text(show: Show, tmp_path: Path) -> None:
+    """User agents, headers and paths of a real log, audited: what is shown of them is text, and most is not kept at all.
+
+    And whatever a record might hold: classes, reasons, addresses, times.
+    """
+    target = estate.site("chat-func")
+    log = tmp_path / "PT1H.json"
+    message = {"method": "POST", "path": "/runtime/webhooks/signalr", "X-Forwarded-For": HOSTILE, "User-Agent": HOSTILE}
+    fields = {
+        "CsMethod": "POST",
+        "CsUriStem": "/runtime/webhooks/signalr",
+        "CIp": HOSTILE,
+        "UserAgent": HOSTILE,
+        "CsHost": HOSTILE,
+    }
+    head = {"time": "2027-01-04T11:00:00Z", "resourceId": str(target.id)}
+    log.write_text(
+        json.dumps({**head, "category": "AppServiceHTTPLogs", "properties": fields})
+        + "\n"
+        + json.dumps({**head, "category": "FunctionAppLogs", "properties": {"message": json.dumps(message)}})
+        + "\n"
+    )
+    inquiry = Inquiry(source=LogFiles([str(log)], log_format=LogFormat.AUTO), question=TrafficQuestion())
+    with ThreadPoolExecutor() as pool:  # Playwright's own loop runs in this thread.
+        (judged,) = pool.submit(asyncio.run, audit([inquiry])).result().targets
+    worst: JsonObject = {
+        "verdict": HOSTILE,
+        "basis": HOSTILE,
+        "reasons": [{"code": HOSTILE, "message": HOSTILE}],
+        "requests": {HOSTILE: 3, "public": 4},
+        "sources": [{"address": HOSTILE, "class": "public", "count": 4, "last_seen": HOSTILE}],
+    }
+    items = tuple(
+        TrafficItem(target=one, record="0" * 64, at=estate.NOW, body=body)
+        for one, body in ((target, verdict_body(judged)), (estate.site("chat-web"), worst))
+    )
+    shown = show(replace(estate.small(), traffic=items, audit_at=estate.NOW))
+    assert shown.rows("traffic") == 2
+    assert "window.pwned=1" in (shown.page.locator("#traffic").text_content() or "")
+    assert "window.pwned" not in json.dumps(verdict_body(judged))
+    assert shown.page.evaluate("window.pwned") is None
+    assert shown.page.locator("main img").count() == 0
     assert shown.messages == []
 
 

@@ -11,6 +11,7 @@ from shared.core.finding_life import Life
 from shared.core.history import HumanDecision
 from shared.core.ledger import SYSTEM_CHAIN, RecordKind
 from shared.core.model import ConnectionStatus, LinkProvisioning, LinkStatus, Target
+from shared.services.drift import ALL_SITES_READS
 from shared.services.human import decide_by_hand
 from shared.services.overlay import without_records
 from shared.services.sweep import sweep
@@ -270,6 +271,39 @@ async def test_every_site_is_looked_at_where_that_is_asked_for() -> None:
         estate.azure.set_status(stranger, ConnectionStatus.REJECTED)
         await swept(worker, after=600, all_sites=True)
         assert await life_of(estate, FindingId.PENDING_UNEXPLAINED) == [Life.RESOLVED]
+
+
+async def test_sites_that_cannot_be_listed_are_told() -> None:
+    """What is known of them is judged on; it ends when they can be listed."""
+    estate = Estate()
+    worker = estate.worker()
+    with_upstream(estate, HOST)
+    estate.azure.fail("list_sites", AzureUnavailableError("no"))
+    result = await swept(worker)
+    assert estate.target.id.subscription in the(result, FindingId.SITES_UNREADABLE).message
+    assert "upstream_not_private" in ids(result)
+    assert "sites_unreadable" not in ids(await swept(worker, after=600))
+    assert await life_of(estate, FindingId.SITES_UNREADABLE) == [Life.RESOLVED]
+
+
+async def test_very_many_sites_have_their_turn() -> None:
+    """Where connections do not come inline, one sweep lists so many sites and no more; the next one goes on with the others."""
+    estate = Estate()
+    estate.azure.inline_connections = False
+    sites = [estate.azure.add_site(f"lonely-{number:03}") for number in range(ALL_SITES_READS + 50)]
+    estate.azure.add_connection(sites[-1], "stranger")
+    worker = estate.worker()
+    await swept(worker)
+    before = estate.azure.calls.reads
+    assert "pending_unexplained" not in ids(await swept(worker, after=600, all_sites=True))
+    at_most = ALL_SITES_READS + 3  # The services, the sites, and the target that is watched.
+    assert estate.azure.calls.reads - before == at_most
+    found = await swept(worker, after=600, all_sites=True)
+    assert the(found, FindingId.PENDING_UNEXPLAINED).target == str(sites[-1])
+    assert estate.azure.calls.reads - before == 2 * at_most
+    # Its turn is over, and nobody has said that it is.
+    await swept(worker, after=600, all_sites=True)
+    assert Life.RESOLVED not in await life_of(estate, FindingId.PENDING_UNEXPLAINED)
 
 
 # What it costs, and what an incomplete look may say

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, Literal
 
 import svg
 from markupsafe import Markup, escape
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from shared.report.html.chart import Chart
+
+
+_ANCHORS: Final[Mapping[tuple[int, int], Literal["start", "end"]]] = {
+    (0, 2): "start",
+    (1, 2): "end",
+    (0, 3): "start",
+    (2, 3): "end",
+}
+"""The first and the last of several times end where the chart does."""
 
 
 def drawn(chart: Chart, label: str) -> Markup:
@@ -40,11 +49,10 @@ def _elements(chart: Chart) -> Iterator[svg.Element]:
             elements=[svg.Title(text=escape(part.title))],
         )
     for place, tick in enumerate(chart.across):
-        last = len(chart.across) - 1
         yield svg.Text(
             class_=["tick"],
             x=tick.at,
             y=chart.base + 16,
-            text_anchor="start" if not place else "end" if place == last else "middle",
+            text_anchor=_ANCHORS.get((place, len(chart.across)), "middle"),
             text=escape(tick.text),
         )

@@ -14,7 +14,7 @@ from shared.core.reason import Code
 from shared.core.verdict import Approve, Hold, Mode, Strength, Wait
 from shared.report import comparison
 from shared.report.documents import DecisionItem
-from shared.report.escape import clean
+from shared.report.escape import clean, shell
 from shared.report.html.chart import Chart, decisions_chart
 from shared.report.html.parts import (
     NO_MOMENT,
@@ -83,6 +83,8 @@ class LinkRow:
     owner: str
     ticket: str
     decision: str
+    record: str
+    """The anchor of the decision's record, "" where it is not on the page."""
     held: str
     """The anchor of its evidence, "" where it is settled."""
     since: Moment
@@ -146,7 +148,11 @@ class HeldCard:
     title: str
     target: Resource
     connection: str
+    connection_name: str
+    """What tells it from others with the same endpoint's name."""
     link: str
+    link_name: str
+    """With its service's."""
     verdict: str
     label: str
     """The verdict in words."""
@@ -182,6 +188,7 @@ class FindingRow:
     target: Resource
     message: str
     facts: tuple[tuple[str, str], ...]
+    commands: tuple[str, ...]
     life: str
     first_seen: Moment
     last_seen: Moment
@@ -288,6 +295,7 @@ class _Maker:
         sweep = data.sweep
         self._held = {held.decision_id: held_anchor(held.decision_id) for held in (sweep.held if sweep else ())}
         self._records = {(item.chain, item.sequence): record_anchor(item.chain, item.sequence) for item in data.ledger.timeline}
+        self._by_id = {item.id: record_anchor(item.chain, item.sequence) for item in data.ledger.timeline}
         self._broken = {(fault.chain, fault.sequence): clean(fault.message) for fault in data.ledger.faults}
         self._verdicts = {item.target: visible(item.verdict) for item in data.traffic}
         self._traffic = traffic_cards(data.traffic, self._moment)
@@ -377,6 +385,7 @@ class _Maker:
             owner=visible(view.owner),
             ticket=visible(view.ticket) or _DASH,
             decision=view.decision_id[:_ID_SHOWN],
+            record=self._by_id.get(view.decision_id, ""),
             held=self._held.get(view.decision_id, ""),
             since=self._moment(view.since) if view.since else NO_MOMENT,
             traffic=traffic or "not audited",
@@ -407,11 +416,13 @@ class _Maker:
             title=visible(name),
             target=target_of(held.target),
             connection=visible(str(held.connection or "")),
+            connection_name=visible(held.connection.name) if held.connection else "",
             link=visible(str(held.link or "")),
+            link_name=visible(f"{held.link.parent.name}/{held.link.name}") if held.link else "",
             verdict=held.verdict,
             label=_VERDICTS.get(held.verdict, held.verdict),
             outcome=(held.outcome or "").replace("_", " "),
-            tone=Tone.WARN if held.verdict == "hold" else Tone.INFO,
+            tone=_tone(held),
             reasons=tuple(
                 ReasonView(
                     code=one.code.value,
@@ -457,6 +468,7 @@ class _Maker:
             target=resource_of(resource) if resource else _EVERYWHERE,
             message=visible(short_ids(finding.message)),
             facts=visible_facts(finding.facts),
+            commands=(f"linkguard explain {shell(finding.target)}",) if resource else (),
             life=view.life.value,
             first_seen=self._moment(view.first_seen),
             last_seen=self._moment(view.resolved_at or view.last_seen),
@@ -516,6 +528,13 @@ def _worst_held(card: HeldCard) -> tuple[int, int, str]:
     order = tuple(_VERDICTS)
     place = order.index(card.verdict) if card.verdict in order else len(order)
     return place, all(one.code != Code.AMBIGUOUS.value for one in card.reasons), card.target.id
+
+
+def _tone(held: HeldView) -> Tone:
+    """As its finding: one of two that fit may be an impostor."""
+    if held.verdict != "hold":
+        return Tone.INFO
+    return Tone.BAD if any(one.code is Code.AMBIGUOUS for one in held.reasons) else Tone.WARN
 
 
 def _side(said: str | None) -> Side:
