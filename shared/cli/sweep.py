@@ -26,14 +26,19 @@ if TYPE_CHECKING:
 
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Record nothing and write nothing, whatever the mode.")]
 WaitOption = Annotated[bool, typer.Option("--wait", help="Go on until nothing is left to wait for, or the timeout.")]
-TimeoutOption = Annotated[str, typer.Option("--timeout", metavar="DURATION", help="How long --wait goes on: 30s, 5m, 2h.")]
+_DEFAULT_TIMEOUT = "5m"
+_LONGEST = timedelta(days=1)
+
+TimeoutOption = Annotated[
+    str | None,
+    typer.Option(
+        "--timeout", metavar="DURATION", help=f"How long --wait goes on: 30s, 5m, 2h; {_DEFAULT_TIMEOUT} where it does not say."
+    ),
+]
 
 AllSitesOption = Annotated[
     bool, typer.Option("--all-sites", help="Also report pending connections of sites that are not watched.")
 ]
-
-_DEFAULT_TIMEOUT = "5m"
-_LONGEST = timedelta(days=1)
 
 
 async def run(
@@ -41,7 +46,7 @@ async def run(
     *,
     dry_run: DryRunOption = False,
     wait: WaitOption = False,
-    timeout: TimeoutOption = _DEFAULT_TIMEOUT,  # noqa: ASYNC109  what the person asks for, not one await's
+    timeout: TimeoutOption = None,  # noqa: ASYNC109  what the person asks for, not one await's
     all_sites: AllSitesOption = False,
 ) -> Answer:
     """Look at every watched target, and approve what is proven.
@@ -71,11 +76,11 @@ async def run(
     return Answer(document, partial(sweep_text, document), code)
 
 
-def _read_timeout(text: str, *, wait: bool) -> timedelta:
-    if not wait and text != _DEFAULT_TIMEOUT:
+def _read_timeout(text: str | None, *, wait: bool) -> timedelta:
+    if not wait and text is not None:
         raise ConfigError(["--timeout goes with --wait"])
     try:
-        limit = parse_duration(text)
+        limit = parse_duration(_DEFAULT_TIMEOUT if text is None else text)
     except ValueError as error:
         raise ConfigError([f"--timeout: {error}"]) from error
     if not timedelta() < limit <= _LONGEST:
