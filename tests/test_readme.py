@@ -1,8 +1,8 @@
 """The README's commands work as written.
 
-Blocks fenced as ``sh`` are run, one after another, in a copy of the project; ``console`` and ``text`` blocks are shown only (they
-need Azure, or show output). A line ``make X`` is checked for its target, since ``.ci/run`` runs the checks and the tests, and
-each in a test of its own would run the others.
+Blocks fenced as ``sh`` are run, one after another, in a copy of the project. Those fenced as ``console`` need Azure: a
+desk's commands are run against the local one, each placeholder filled in. Others are shown only. A line ``make X`` is checked
+for its target, since ``.ci/run`` runs the checks and the tests, and each in a test of its own would run the others.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from shared.local_azure import SUBSCRIPTION, LocalAzure
+from tests.desk import MESSAGE, Desk
 from tools.markdown import CodeBlock, read_page
 
 ROOT = Path(__file__).parent.parent
@@ -83,6 +85,35 @@ def test_the_readmes_commands_run(tmp_path: Path) -> None:
             check=False,
         )
         assert done.returncode == 0, f"README.md:{line}\n{text}\n{done.stdout}\n{done.stderr}"
+
+
+def test_the_readmes_commands_for_azure_run_against_the_local_one(tmp_path: Path) -> None:
+    """As typed there: from the check of the configuration to an approval, and what explains it."""
+    (block,) = (block for block in blocks() if block.language == "console" and "linkguard sweep" in block.text)
+    typed = [re.sub(r"\s+#.*", "", line.removeprefix("$ ")) for line in block.text.splitlines()]
+    assert any("sweep --wait" in line for line in typed)
+    with LocalAzure().in_thread() as azure:
+        desk = Desk(azure, tmp_path)
+        _, pending = desk.put_link()
+        desk.world.request_connection(desk.target, "stranger-pe", MESSAGE)
+        # Those that the README sets itself.
+        itself = {"LINKGUARD_ALLOWLIST", "LINKGUARD_SUBSCRIPTIONS", "LINKGUARD_MODE"}
+        environ = clean_environment(tmp_path) | {name: text for name, text in desk.settings.items() if name not in itself}
+        # 1 is "something needs a person": the stranger beside the link.
+        lines = [f"{line} || test $? = 1" if line.startswith(("linkguard", "LINKGUARD")) else line for line in typed]
+        text = "\n".join(lines).replace("<subscription id>", SUBSCRIPTION).replace("<connection or target id>", desk.target)
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", text],
+            cwd=tmp_path,
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=LIMIT_SECONDS,
+            check=False,
+        )
+        assert done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}"
+        assert desk.world.connection_status(pending) == "Approved"
 
 
 def test_the_readmes_make_targets_exist() -> None:
