@@ -112,23 +112,24 @@ class Stage:
         """Whether an approval is confirmed."""
         return "confirmed" in await self.outcomes()
 
-    async def clear(self) -> None:
-        """Nothing is left of an earlier test."""
-        text = self.azurite.connection_string
-        async with TableServiceClient.from_connection_string(text) as tables:
-            for table in (LEDGER_TABLE, STATE_TABLE):
-                with suppress(ResourceNotFoundError):
-                    await tables.delete_table(table)
-        async with QueueServiceClient.from_connection_string(text) as queues:
-            for queue in (QUEUE, POISON):
-                with suppress(ResourceNotFoundError):
-                    await queues.delete_queue(queue)
-        async with BlobServiceClient.from_connection_string(text) as blobs:
-            for container in (CONTAINER, DEAD_LETTERS):
-                client = blobs.get_container_client(container)
-                with suppress(ResourceNotFoundError):
-                    async for name in client.list_blob_names():
-                        await client.delete_blob(name)
+
+async def clear(azurite: Azurite) -> None:
+    """Nothing is left of an earlier test."""
+    text = azurite.connection_string
+    async with TableServiceClient.from_connection_string(text) as tables:
+        for table in (LEDGER_TABLE, STATE_TABLE):
+            with suppress(ResourceNotFoundError):
+                await tables.delete_table(table)
+    async with QueueServiceClient.from_connection_string(text) as queues:
+        for queue in (QUEUE, POISON):
+            with suppress(ResourceNotFoundError):
+                await queues.delete_queue(queue)
+    async with BlobServiceClient.from_connection_string(text) as blobs:
+        for container in (CONTAINER, DEAD_LETTERS):
+            client = blobs.get_container_client(container)
+            with suppress(ResourceNotFoundError):
+                async for name in client.list_blob_names():
+                    await client.delete_blob(name)
 
 
 @asynccontextmanager
@@ -157,7 +158,7 @@ async def open_stage(azurite: Azurite, *, knobs: Knobs | None = None, **settings
             "LINKGUARD_ARM_TIMEOUT": "5s",
             **settings,
         }
-        await stage.clear()
+        await clear(azurite)
         await stage.set_allowlist(allowlist((stage.service, stage.site)))
         yield stage
 
