@@ -217,8 +217,3 @@ def _as_it_must_be(azure: LocalAzure, result: SweepResult, scene: Scene, say: Ca
         else "This is not how it should have ended; please report it, with what is above."
     )
     return right
-
-
-def main() -> int:
-    """Play it on the terminal."""
-    return asyncio.run(run(lambda line: print(line, flush=True)))  # noqa: T201  the demo's output

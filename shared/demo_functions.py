@@ -5,11 +5,14 @@ The worker and Azurite are development tools that the tests bring; so is the pro
 
 from __future__ import annotations
 
+import asyncio
 import shutil
-import subprocess
 import sys
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _ROOT: Final = Path(__file__).parent.parent
 _PROGRAM: Final = _ROOT / "tests" / "worker" / "story.py"
@@ -23,6 +26,12 @@ def missing() -> str:
     return f"Azurite wants Node, and {' and '.join(absent)} cannot be found" if absent else ""
 
 
-def main() -> int:
-    """Play it on the terminal; returns 0 where it ended as it must."""
-    return subprocess.run([sys.executable, "-m", "tests.worker.story"], cwd=_ROOT, check=False).returncode
+async def run(say: Callable[[str], None]) -> int:
+    """Play it, telling each line as it happens; returns 0 where it ended as it must."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.worker.story", cwd=_ROOT, stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None  # noqa: S101  for the type checker: asked for above
+    async for line in process.stdout:
+        say(line.decode("utf-8", "replace").rstrip("\n"))
+    return await process.wait()

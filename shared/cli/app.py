@@ -44,7 +44,7 @@ command(_ledger, "show")(ledger.show)
 command(_ledger, "verify")(ledger.verify)
 command(_ledger, "export")(ledger.export)
 command(_ledger, "replay")(ledger.replay_records)
-app.command("demo")(demo.run)
+command(app, "demo")(demo.run)
 
 
 def _version(asked: bool) -> None:  # noqa: FBT001  typer hands it over so

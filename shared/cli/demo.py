@@ -2,39 +2,50 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shared.cli.terminal import complain
-from shared.report.exit_codes import INTERRUPTED, ExitCode
+from shared.cli.command import Answer, Common, Format, Written
+from shared.cli.terminal import say
+from shared.core.errors import ConfigError
+from shared.report.documents import DemoDocument
+from shared.report.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+FunctionsOption = Annotated[bool, typer.Option("--functions", help="Through the real Functions worker and Azurite; wants Node.")]
 
 
-def run(
-    *,
-    functions: Annotated[
-        bool, typer.Option("--functions", help="Through the real Functions worker and Azurite; wants Node.")
-    ] = False,
-) -> None:
+async def run(common: Common, *, functions: FunctionsOption = False) -> Answer | Written:
     """See it work: a local Azure, two links, their strangers and an impostor. Needs nothing of Azure."""
-    try:
-        code = _functions() if functions else _here()
-    except KeyboardInterrupt:
-        complain("interrupted")
-        code = INTERRUPTED
-    raise typer.Exit(code)
+    told: list[str] = []
+    as_it_happens = common.format == Format.TEXT and common.output is None
+
+    def tell(line: str) -> None:
+        told.append(line)
+        if as_it_happens:
+            say(f"{line}\n")
+
+    play = _through_functions if functions else _here
+    code = ExitCode.OK if await play(tell) == 0 else ExitCode.ATTENTION
+    if as_it_happens:
+        return Written(code)
+    return Answer(
+        DemoDocument(ok=code is ExitCode.OK, told=tuple(told)), lambda _style: "".join(f"{line}\n" for line in told), code
+    )
 
 
-def _here() -> int:
-    from shared.demo import main  # noqa: PLC0415  it is not deployed
+async def _here(tell: Callable[[str], None]) -> int:
+    from shared import demo  # noqa: PLC0415  it is not deployed
 
-    return main()
+    return await demo.run(tell)
 
 
-def _functions() -> int:
-    from shared.demo_functions import main, missing  # noqa: PLC0415  it is not deployed
+async def _through_functions(tell: Callable[[str], None]) -> int:
+    from shared import demo_functions  # noqa: PLC0415  it is not deployed
 
-    if problem := missing():
-        complain(problem)
-        return int(ExitCode.USAGE)
-    return main()
+    if problem := demo_functions.missing():
+        raise ConfigError([problem])
+    return await demo_functions.run(tell)

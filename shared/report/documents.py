@@ -333,6 +333,16 @@ class ReplayDocument:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DemoDocument:
+    """``linkguard demo``."""
+
+    ok: bool
+    """Whether it ended as it must."""
+    told: tuple[str, ...]
+    """Every line, in the order in which it happened."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RequestDocument:
     """``linkguard request``."""
 
