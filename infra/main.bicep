@@ -206,6 +206,7 @@ module app 'modules/app.bicep' = {
       LINKGUARD_CREDENTIAL: 'managed-identity'
       LINKGUARD_DEAD_LETTERS: deadLetterContainerName
       LINKGUARD_LEDGER: 'tables'
+      LINKGUARD_LOGS_ENDPOINT: clouds[environment().name]
       LINKGUARD_MANAGED_IDENTITY_CLIENT_ID: identity.outputs.clientId
       LINKGUARD_MODE: mode
       LINKGUARD_SUBSCRIPTIONS: join(watched, ',')

@@ -40,6 +40,13 @@ var rules = [
     query: loadTextContent('../queries/approval-in-doubt.kql')
   }
   {
+    name: 'approval-unconfirmed'
+    severity: 2
+    frequency: 'PT15M'
+    window: 'PT30M'
+    query: loadTextContent('../queries/approval-unconfirmed.kql')
+  }
+  {
     name: 'public-traffic'
     severity: 0
     frequency: 'PT15M'

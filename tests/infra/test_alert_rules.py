@@ -51,6 +51,7 @@ FIRES_ON: Final[dict[str, dict[FindingId, set[Severity]]]] = {
         FindingId.TAKE_BACK_REFUSED: set(Severity),
         FindingId.APPROVAL_UNCONFIRMED: {Severity.CRITICAL},
     },
+    "approval-unconfirmed": {FindingId.APPROVAL_UNCONFIRMED: {Severity.WARNING}},
     "public-traffic": {FindingId.TRAFFIC_PUBLIC: set(Severity), FindingId.UPSTREAM_NOT_PRIVATE: set(Severity)},
     "allowlist-unreadable": {FindingId.ALLOWLIST_UNREADABLE: set(Severity)},
     "poison-messages": {FindingId.MESSAGE_POISONED: set(Severity), FindingId.EVENT_DEAD_LETTERED: set(Severity)},

@@ -55,6 +55,18 @@ def test_the_platforms_settings_are_those_it_reads() -> None:
     assert names.isdisjoint(NOT_ON_FLEX)
 
 
+def test_each_cloud_has_its_own_endpoints() -> None:
+    """Resource Manager's and Log Analytics', by the cloud that it is deployed to; the code knows each."""
+    main = bicep.file("main.bicep")
+    clouds = {name: bicep.content(node) for name, node in bicep.properties(main.variables["clouds"]).items()}
+    assert clouds == {"AzureCloud": "public", "AzureUSGovernment": "usgov", "AzureChinaCloud": "china"}
+    for setting in SETTINGS:
+        if setting.name in {"LINKGUARD_ARM_ENDPOINT", "LINKGUARD_LOGS_ENDPOINT"}:
+            assert set_by_main()[setting.name] == "clouds[environment().name]"
+            hosts = {setting.parse(cloud).url for cloud in clouds.values()}
+            assert len(hosts) == 3
+
+
 def test_every_schedule_is_set() -> None:
     """The Functions host reads it from the app settings, where a default of ours counts for nothing."""
     every = [binding for of_function in bindings().values() for binding in of_function]

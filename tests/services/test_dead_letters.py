@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from shared.services.setback import SETBACKS, setbacks
 from tests import dead_letters
 from tests.fakes.dead_letters import MemoryDeadLetters
 from tests.services.test_dispatch import Desk
+from tests.services.test_rounds import LargeEstate
 
 if TYPE_CHECKING:
     from shared.core.arm_id import ArmId
@@ -178,6 +180,22 @@ async def test_a_run_is_bounded(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.undo()
     assert (await take_dead_letters(desk.work, store)).blobs == 3
     assert len(desk.telemetry.records("dead_letters")) == 2, "a run with nothing to do says nothing"
+
+
+async def test_what_comes_while_a_sweep_goes_on_is_not_made_up_for_by_it() -> None:
+    """That sweep may have looked before; the next one has not."""
+    desk = LargeEstate(3)
+    await run(desk.work)
+    desk.estate.clock.advance(1)
+    await take_dead_letters(desk.work, MemoryDeadLetters(dead_letters.blobs([event_about(link_of(desk))])))
+    while await desk.part():
+        pass
+    assert [one["complete"] for one in desk.telemetry.records("round")] == [True]
+    assert len(await setbacks(desk.work.engine.state)) == 1
+    desk.work = replace(desk.work, sweep_run=timedelta(minutes=5))
+    desk.estate.clock.advance(1)
+    await run(desk.work)
+    assert await setbacks(desk.work.engine.state) == []
 
 
 async def test_the_finding_stays_where_the_sweep_could_not_look(desk: Desk) -> None:
