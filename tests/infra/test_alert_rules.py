@@ -60,15 +60,25 @@ FIRES_ON: Final[dict[str, dict[FindingId, set[Severity]]]] = {
 COMPLETE: Final = json.dumps({"linkguard": "sweep", "complete": True, "left": 0, "part": None}, separators=(",", ":"))
 
 
-@pytest.mark.parametrize("severity", Severity)
-@pytest.mark.parametrize("finding", FindingId)
-def test_each_finding_wakes_whom_it_should(finding: FindingId, severity: Severity) -> None:
-    """Every finding of the catalogue, through the code that tells it and the query that reads it."""
+@pytest.fixture(scope="module")
+def every_finding() -> tuple[list[Finding], Workspace]:
+    """One of each kind and severity of the catalogue, as the code tells them."""
+    findings = [
+        Finding(id=id_, severity=severity, target="/subscriptions/s", about="a", message="m", facts={})
+        for id_ in FindingId
+        for severity in Severity
+    ]
     telemetry = MemoryTelemetry()
-    one = Finding(id=finding, severity=severity, target="/subscriptions/s", about="a", message="m", facts={})
-    tell_findings(telemetry, [one])
-    fires = Workspace([COMPLETE, *lines(telemetry)]).firing()
-    assert fires == {rule for rule, findings in FIRES_ON.items() if severity in findings.get(finding, set())}
+    tell_findings(telemetry, findings)
+    return findings, Workspace(lines(telemetry))
+
+
+@pytest.mark.parametrize("rule", sorted(path.stem for path in QUERIES.glob("*.kql") if path.stem not in {FUNCTION, "sweep-late"}))
+def test_each_rule_fires_on_its_own_findings(rule: str, every_finding: tuple[list[Finding], Workspace]) -> None:
+    """And on no other of the catalogue."""
+    findings, workspace = every_finding
+    fires = {(findings[number].id, findings[number].severity) for number in workspace.fired_on(rule)}
+    assert fires == {(id_, severity) for id_, severities in FIRES_ON.get(rule, {}).items() for severity in severities}
 
 
 async def test_a_day_on_which_all_is_well_wakes_nobody() -> None:

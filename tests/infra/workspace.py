@@ -72,7 +72,7 @@ class Workspace:
         for table, columns in COLUMNS.items():
             self._db.execute(f"CREATE TABLE {table} ({', '.join(f'{name} {kind}' for name, kind in columns.items())})")
         at = AT.replace(tzinfo=None)
-        for number, line in enumerate(("Executing 'Functions.sweep'", '{"other": "json"}', *told)):
+        for number, line in enumerate((*told, "Executing 'Functions.sweep'", '{"other": "json"}')):
             self._db.execute("INSERT INTO AppTraces VALUES (?, ?, 'o')", [at + timedelta(seconds=number), line])
         for function, message in exceptions:
             self._db.execute("INSERT INTO AppExceptions VALUES (?, ?, ?, ?)", [at, function, message, message])
@@ -85,6 +85,11 @@ class Workspace:
         answer = self._db.execute(_sql(query))
         names = [str(one[0]) for one in answer.description]
         return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
+
+    def fired_on(self, rule: str) -> set[int]:
+        """Which lines of the log a rule's rows are about, counted from 0: each came a second after the one before."""
+        rows = self.run((QUERIES / f"{rule}.kql").read_text())
+        return {round((row["TimeGenerated"].replace(tzinfo=UTC) - AT).total_seconds()) for row in rows}
 
     def firing(self) -> set[str]:
         """The rules whose query gives any row: each fires on more than none."""
