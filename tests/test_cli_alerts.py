@@ -101,6 +101,18 @@ def test_what_a_sweep_found_waits_until_somebody_delivers_it(desk: Desk, hook: H
     assert len(hook.bodies) == len(waiting)
 
 
+def test_a_flood_is_told_as_one(desk: Desk, hook: Hook) -> None:
+    """Twenty strangers at once: one alert beside what was told before."""
+    desk.run("alerts", "retry")
+    hook.bodies.clear()
+    for number in range(20):
+        desk.world.request_connection(desk.target, f"stranger-{number}", "please approve")
+    desk.run("sweep")
+    desk.run("alerts", "retry")
+    assert hook.told == ["findings_flood"]
+    assert hook.bodies[0]["finding"]["facts"]["connection_held"] == "21"
+
+
 def test_a_sink_that_is_down_is_named_and_its_alerts_wait(desk: Desk, hook: Hook) -> None:
     """By its host, never by its URL; the next retry does not wait for the next try."""
     hook.status = 503

@@ -5,6 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
+import sqlite3
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -67,6 +70,32 @@ def test_every_format_says_the_same(desk: Desk) -> None:
     events = [json.loads(line) for line in desk.run("report", "--format", "ocsf").stdout.splitlines()]
     assert [one["finding_info"]["desc"] for one in events] == [one["finding"]["message"] for one in data["findings"]]
     assert len(events) == len(data["findings"]) > 0
+
+
+@pytest.mark.parametrize(
+    ("tamper", "said"),
+    [
+        ("UPDATE records SET body = replace(body, 'approve', 'reject') WHERE chain = :chain AND kind = 'intent'", "was changed"),
+        ("DELETE FROM records WHERE chain = :chain AND sequence = 2", "missing"),
+        ("DELETE FROM records WHERE chain = :chain AND sequence = (SELECT max(sequence) FROM records WHERE chain = :chain)", ""),
+    ],
+)
+def test_a_ledger_that_somebody_wrote_into_is_told_first(desk: Desk, tamper: str, said: str) -> None:
+    """A record changed, taken out of the middle, or cut off the end: the chain and the record, at the top of the page."""
+    chain = desk.run("ledger", "list", "--json").json["records"][0]["chain"]
+    with closing(sqlite3.connect(desk.ledger, autocommit=True)) as database:
+        for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            database.execute(f"DROP TRIGGER {name}")
+        assert database.execute(tamper, {"chain": chain}).rowcount >= 1
+    summary = desk.run("report", "--json").json["summary"]
+    assert summary["ok"] is False
+    assert summary["ledger_verified"] is False
+    (problem,) = [one["message"] for one in summary["problems"] if "ledger" in one["message"]]
+    assert "at record" in problem
+    page = desk.run("report").stdout
+    panel = page.partition("The ledger does not verify.")[2].partition("</ul>")[0]
+    assert re.search(r"record \d+:", panel)
+    assert said in panel
 
 
 def test_a_table_is_for_csv_alone(desk: Desk) -> None:

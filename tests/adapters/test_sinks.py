@@ -152,6 +152,34 @@ async def test_what_an_answer_means(status: int, kind: type[SinkError]) -> None:
             assert caught.value.retry_after == 7
 
 
+@pytest.mark.parametrize("form", list(WebhookFormat))
+async def test_a_webhooks_url_is_in_no_log(form: WebhookFormat, caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever happens, and however much is logged."""
+    with caplog.at_level(logging.DEBUG):
+        async with receiver() as taker, WebhookSink(Webhook(format=form, url=taker.url), FakeClock()) as sink:
+            await sink.send(an_alert())
+            taker.status = 500
+            with pytest.raises(SinkError):
+                await sink.send(an_alert())
+        async with WebhookSink(Webhook(format=form, url="http://127.0.0.1:1/SECRET?SECRET"), FakeClock()) as sink:
+            with pytest.raises(SinkError):
+                await sink.send(an_alert())
+        assert "SECRET" not in repr(Webhook(format=form, url=taker.url))
+    # The receiver's own access log is not ours.
+    ours = [record.getMessage() for record in caplog.records if record.name != "aiohttp.access"]
+    assert not any("SECRET" in text for text in ours)
+
+
+async def test_a_redirect_leads_nowhere() -> None:
+    """To an address inside, say: it is a failure, and nobody is asked there."""
+    async with receiver() as inside, receiver() as taker:
+        taker.status, taker.answer_headers = 307, {"Location": inside.url}
+        async with WebhookSink(Webhook(format=WebhookFormat.GENERIC, url=taker.url), FakeClock()) as sink:
+            with pytest.raises(SinkError):
+                await sink.send(an_alert())
+        assert (len(taker.bodies), inside.bodies) == (1, [])
+
+
 async def test_nobody_there_and_plain_http_elsewhere() -> None:
     """The one is a bad moment, the other a mistake."""
     async with WebhookSink(Webhook(format=WebhookFormat.TEAMS, url="http://127.0.0.1:1/SECRET"), FakeClock()) as sink:

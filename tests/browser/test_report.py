@@ -399,6 +399,14 @@ def test_paper_gets_every_row_that_the_filters_leave(show: Show) -> None:
     assert shown.rows("links") == 50
 
 
+def test_paper_is_white(show: Show) -> None:
+    """Whatever the screen's theme."""
+    shown = show(estate.small(), scheme="dark")
+    shown.page.emulate_media(media="print", color_scheme="dark")
+    assert shown.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert shown.page.evaluate("getComputedStyle(document.querySelector('.card')).backgroundColor") == "rgb(255, 255, 255)"
+
+
 def test_without_scripts_it_still_says_what_matters(show: Show) -> None:
     """The headline, the problems, the first rows; no control that does nothing."""
     shown = show(estate.small(), scripts=False)

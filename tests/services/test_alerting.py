@@ -69,18 +69,19 @@ class Desk:
         self.ledger = MemoryLedger()
         self.state = MemoryStateStore()
         self.sinks = sinks or (Sink(),)
+        self.reminder = timedelta(hours=24)
         self.outside = Outside(
             state=self.state,
             ledger=self.ledger,
             clock=self.clock,
             sinks=self.sinks,
             send_seconds=0.05,
-            reminder=timedelta(hours=24),
+            reminder=self.reminder,
         )
 
     async def see(self, *found: Finding, after: float = 60) -> None:
         self.clock.advance(after)
-        look = Look(source="test", at=self.clock.now(), found=found, reminder=timedelta(hours=24))
+        look = Look(source="test", at=self.clock.now(), found=found, reminder=self.reminder)
         await track(self.ledger, self.state, look)
 
     async def deliver(self, after: float = 60) -> None:
@@ -131,6 +132,16 @@ async def test_an_open_critical_finding_is_told_again() -> None:
         await desk.see(finding("a", Severity.CRITICAL), finding("b"), after=13 * 3600)
     await desk.deliver()
     assert desk.sinks[0].story() == {"a": ["new", "reminder", "reminder"], "b": ["new"]}
+
+
+async def test_reminders_can_be_switched_off() -> None:
+    """An interval of nothing."""
+    desk = Desk()
+    desk.reminder = timedelta()
+    for _ in range(5):
+        await desk.see(finding("a", Severity.CRITICAL), after=100 * 3600)
+    await desk.deliver()
+    assert desk.sinks[0].story() == {"a": ["new"]}
 
 
 async def test_a_flood_on_one_target_is_one_alert() -> None:
@@ -331,4 +342,54 @@ async def _killed_at(step: int) -> bool:
     for about in ("a", "b"):
         sequences = [alert.sequence for alert in sink.taken if alert.finding.about == about]
         assert sequences == sorted(sequences)
+    return killed
+
+
+async def test_killed_between_any_two_steps_a_dead_letter_is_lost_neither() -> None:
+    """Refused until it is given up, then sent again by a person: at each moment it waits, is a dead letter, or was taken."""
+    step = 0
+    while await _buried_and_killed_at(step):
+        step += 1
+    assert step > 60
+
+
+async def _buried_and_killed_at(step: int) -> bool:
+    desk = Desk()
+    (sink,) = desk.sinks
+    turns, killed = 0, False
+
+    async def turn(_call: str, _when: str) -> None:
+        nonlocal turns, killed
+        turns += 1
+        if turns == step + 1 and not killed:
+            killed = True
+            raise Dead
+
+    outside = replace(
+        desk.outside,
+        state=Interposed(desk.state, "state", turn),
+        ledger=Interposed(desk.ledger, "ledger", turn),
+        sinks=(Interposed(sink, "sink", turn),),
+    )
+    await desk.see(finding("a"))
+
+    async def kept() -> bool:
+        waiting = [alert.finding.about for alert in await waiting_alerts(desk.state)]
+        dead = [letter.alert.finding.about for letter in await dead_letters(desk.state)]
+        return "a" in [*waiting, *dead, *sink.story()]
+
+    sink.down = SinkRefusedError("answered 400")
+    for number in range(7):
+        if number == 4:
+            sink.down = None
+        desk.clock.advance(1000)
+        try:
+            if number >= 4:
+                await retry_dead_letters(outside)
+            await deliver(outside)
+        except (Dead, BaseExceptionGroup):
+            pass
+        assert await kept(), step
+    assert sink.story()["a"] == ["new"]
+    assert await dead_letters(desk.state) == ()
     return killed
