@@ -324,6 +324,21 @@ def test_a_heading_sorts_and_sorts_back(show: Show, section: str, column: int) -
     assert shown.page.evaluate(f"({keys}).map(k => ({natural})(k, {json.dumps(up[-1])}))")[0] == 0
 
 
+def test_cards_are_sorted_too(show: Show) -> None:
+    """Held connections and traffic, by what their list offers, and back to how they came."""
+    shown = show(estate.small())
+    came = shown.texts("#held article h3")
+    titles = "[...document.querySelectorAll('#held article h3')].map((one) => one.textContent.split(' to ')[1])"
+    shown.page.locator("#held select[data-order]").select_option("target")
+    assert shown.page.evaluate(titles) == sorted(title.split(" to ")[1] for title in came)
+    shown.page.locator("#held select[data-order]").select_option("the most urgent")
+    assert shown.texts("#held article h3") == came
+    shown.page.locator("#traffic select[data-order]").select_option("target")
+    assert shown.texts("#traffic article h3") == ["billing-api", "chat-func"]
+    shown.page.locator("#traffic select[data-order]").select_option("public requests")
+    assert shown.texts("#traffic article h3") == ["chat-func", "billing-api"]
+
+
 def test_deep_links_open_what_they_name(show: Show) -> None:
     """A finding, a connection on a later page, the evidence of a decision, a record; and filters."""
     data = estate.large(420, 130)

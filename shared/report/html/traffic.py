@@ -54,6 +54,8 @@ class TrafficCard:
     sources: tuple[SourceRow, ...]
     """The most frequent public ones."""
     chart: Chart
+    public: int
+    """Public requests in the newest verdict."""
     words: str
     """What a search looks at beside the target."""
 
@@ -88,6 +90,7 @@ def _card(target: Target, items: Sequence[TrafficItem], moment: Callable[[dateti
         requests=_in_words(requests),
         sources=sources,
         chart=stack(bars[-_SHOWN:], _CLASSES),
+        public=requests.get("public", 0),
         words=" ".join((*(word for pair in reasons for word in pair), *(one.address for one in sources))),
     )
 

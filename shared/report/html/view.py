@@ -158,6 +158,8 @@ class HeldCard:
     """The verdict in words."""
     outcome: str
     tone: Tone
+    first_seen: str
+    """In ISO 8601; "" where it is not known."""
     reasons: tuple[ReasonView, ...]
     comparison: tuple[CompareRow, ...]
     rivals: tuple[Rival, ...]
@@ -202,6 +204,8 @@ class TrafficIndex:
 
     anchor: str
     verdict: str
+    name: str
+    public: int
     words: str
 
 
@@ -337,7 +341,14 @@ class _Maker:
             findings=findings,
             traffic=traffic,
             traffic_items=tuple(
-                TrafficIndex(anchor=card.anchor, verdict=card.verdict, words=f"{card.target.id} {card.words}") for card in traffic
+                TrafficIndex(
+                    anchor=card.anchor,
+                    verdict=card.verdict,
+                    name=card.target.name,
+                    public=card.public,
+                    words=f"{card.target.id} {card.words}",
+                )
+                for card in traffic
             ),
             audited_in_all=len(self._verdicts),
             records=records,
@@ -423,6 +434,7 @@ class _Maker:
             label=_VERDICTS.get(held.verdict, held.verdict),
             outcome=(held.outcome or "").replace("_", " "),
             tone=_tone(held),
+            first_seen=evidence.first_seen.isoformat() if evidence.first_seen else "",
             reasons=tuple(
                 ReasonView(
                     code=one.code.value,

@@ -70,7 +70,8 @@ class View {
     this.section = section;
     this.size = Number(section.dataset.view);
     this.body = section.querySelector("[data-items]");
-    this.items = unpack(JSON.parse(section.querySelector("[data-all]").textContent));
+    this.came = unpack(JSON.parse(section.querySelector("[data-all]").textContent));
+    this.items = this.came;
     this.form = section.querySelector("template[data-form]")?.content.firstElementChild;
     this.outline = this.form && outline(this.form);
     const there = [...this.body.children, ...(section.querySelector("template[data-rest]")?.content.children ?? [])];
@@ -93,6 +94,8 @@ class View {
     this.search.addEventListener("input", () => this.apply());
     for (const filter of this.filters) filter.addEventListener("change", () => this.apply());
     this.section.querySelector("[data-clear]").addEventListener("click", () => this.preset(new URLSearchParams()));
+    const order = this.section.querySelector("select[data-order]");
+    order?.addEventListener("change", () => this.arrange(order.value.replace("-", ""), order.value.startsWith("-")));
     for (const button of this.section.querySelectorAll("[data-sort]")) {
       button.addEventListener("click", () => this.sort(button));
     }
@@ -143,8 +146,13 @@ class View {
     const descending = header.getAttribute("aria-sort") === "ascending";
     for (const other of header.parentElement.children) other.removeAttribute("aria-sort");
     header.setAttribute("aria-sort", descending ? "descending" : "ascending");
-    const keyed = this.items.map((item) => [String(at(item, button.dataset.sort) ?? ""), item]);
-    keyed.sort((one, other) => collator.compare(one[0], other[0]) * (descending ? -1 : 1));
+    this.arrange(button.dataset.sort, descending);
+  }
+
+  // By what is at a path; as they came where there is none.
+  arrange(path, descending) {
+    const keyed = this.came.map((item) => [String(at(item, path) ?? ""), item]);
+    if (path) keyed.sort((one, other) => collator.compare(one[0], other[0]) * (descending ? -1 : 1));
     this.items = keyed.map((pair) => pair[1]);
     this.apply();
   }
