@@ -7,10 +7,14 @@ import importlib.util
 import json
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+from shared.config.parse import parse_duration
+from shared.config.table import SWEEP_RUN
 
 if TYPE_CHECKING:
     from azure.functions.decorators.function_app import Function
@@ -74,12 +78,32 @@ def test_the_hosts_settings() -> None:
     assert {"Request", "Exception", "Trace", "Event"} <= set(excluded)
 
 
+def test_a_sweeps_run_ends_before_the_host_ends_it() -> None:
+    """What is left goes on in messages; the host's limit is for what hangs."""
+    limit = json.loads((ROOT / "host.json").read_text())["functionTimeout"]
+    hours, minutes, seconds = map(int, limit.split(":"))
+    run = parse_duration(SWEEP_RUN.default)
+    assert timedelta(hours=hours, minutes=minutes, seconds=seconds) > 2 * run
+
+
+def test_opentelemetry_is_off_and_its_page_says_why() -> None:
+    """With it the host would ignore what keeps decisions out of sampling."""
+    host = json.loads((ROOT / "host.json").read_text())
+    page = (ROOT / "docs" / "telemetry.md").read_text(encoding="utf-8")
+    section = page.partition("## OpenTelemetry")[2]
+    assert "telemetryMode" not in host
+    assert "`telemetryMode`" in section
+    assert "samplingSettings" in section
+
+
 def test_the_hosts_queue_settings() -> None:
-    """Plain text, as the SDK's clients write it; set aside after five tries; a failed one waits before the next."""
+    """Plain text, as the SDK's clients write it; set aside after five tries; a failed one waits before the next; few at once."""
     queues = json.loads((ROOT / "host.json").read_text())["extensions"]["queues"]
     assert queues["messageEncoding"] == "none"
     assert queues["maxDequeueCount"] == 5
     assert queues["visibilityTimeout"] != "00:00:00"
+    # The service hands over 32 at most; a new batch is fetched while the last messages of the one before are worked on.
+    assert 0 < queues["newBatchThreshold"] < queues["batchSize"] <= 32
 
 
 def test_what_is_not_deployed() -> None:

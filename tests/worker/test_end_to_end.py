@@ -35,7 +35,7 @@ async def test_an_event_becomes_an_approval(azurite: Azurite) -> None:
 
 async def test_an_azure_that_takes_its_time(azurite: Azurite) -> None:
     """The connection comes after the event, the link is provisioned later still, and its status lags: "not yet" is no failure."""
-    knobs = Knobs(connection_delay=2.5, link_provisioning=3.5, approving=0.5, link_status_lag=1.5)
+    knobs = Knobs(connection_delay=1.5, link_provisioning=2.5, approving=0.3, link_status_lag=0.8)
     async with open_stage(azurite, knobs=knobs) as stage, open_host(stage) as host:
         link = stage.azure.world.put_link(stage.service, "func-pe", stage.site, MESSAGE)
         await host.deliver(stage.events()[0])
@@ -168,7 +168,7 @@ async def test_an_event_cannot_make_an_impostor_pass(azurite: Azurite) -> None:
 
 async def test_a_worker_that_dies_on_the_way(azurite: Azurite) -> None:
     """Another one goes on from what is recorded, and the connection is approved once."""
-    async with open_stage(azurite, knobs=Knobs(link_status_lag=2.0)) as stage:
+    async with open_stage(azurite, knobs=Knobs(link_status_lag=1.0)) as stage:
         stage.azure.world.put_link(stage.service, "func-pe", stage.site, MESSAGE)
         async with open_host(stage) as host:
             await host.deliver(stage.events()[0])

@@ -69,8 +69,9 @@ def local_azure() -> Iterator[str]:
 def test_azurites_command(tmp_path: Path, azurite: Azurite) -> None:
     """All three services listen, on other ports than the page's, which may be in use."""
     del azurite  # So that it is installed.
-    typed = command("npx")
-    typed[typed.index("--prefix") + 1] = str(ROOT / "tests" / "azurite")
+    assert command("npx")[:4] == ["npx", "--prefix", "tests/azurite", "azurite"]
+    # What npx finds there; npx itself would leave it running when it is stopped.
+    typed = [str(ROOT / "tests" / "azurite" / "node_modules" / ".bin" / "azurite"), *command("npx")[4:]]
     ports = free_ports(3)
     for name, port in zip(("blob", "queue", "table"), ports, strict=True):
         typed += [f"--{name}Port", str(port)]

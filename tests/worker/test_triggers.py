@@ -228,7 +228,7 @@ async def test_reconcile_puts_itself_back_with_a_growing_delay(stage: Stage, hos
 async def test_reconcile_waits_when_azure_throttles(stage: Stage, host: Host) -> None:
     """429 is waited for as long as Azure says, and is no failure."""
     stage.azure.world.put_link(stage.service, "func-pe", stage.site, MESSAGE)
-    stage.azure.faults.add(throttled(retry_after=2), method="GET", times=1)
+    stage.azure.faults.add(throttled(retry_after=1), method="GET", times=1)
     assert (await host.worker.message(json.dumps({"v": 1, "id": stage.service, "attempt": 1}))).ok
     await host.run_until(stage.confirmed)
 
