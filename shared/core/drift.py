@@ -91,16 +91,24 @@ def _of_approved(correlation: Correlation, connection: Connection, scanned: Coll
     if life is None:
         return
     if fold_case(life.link.subscription) in scanned and _is_gone(correlation, life):
+        never_shown = _was_never_shown(approval) and connection.id not in history.adopted
+        also = ", and never showed the approval: it may be a stranger's" if never_shown else ""
         yield Finding(
             id=FindingId.APPROVED_LINK_GONE,
-            severity=Severity.WARNING,
+            severity=Severity.CRITICAL if never_shown else Severity.WARNING,
             target=str(target),
             about=connection.id.key,
-            message=f"{connection.id} is Approved, and the link {life.link} that it was approved for is gone or was made anew",
+            message=f"{connection.id} is Approved, and the link {life.link} that it was approved for "
+            f"is gone or was made anew{also}",
             facts={"link": str(life.link), "endpoint": connection.endpoint_id},
         )
     if approval is not None and not approval.by_person and correlation.allowlist is not None:
         yield from _of_permission(correlation, correlation.allowlist, approval, life)
+
+
+def _was_never_shown(approval: Intent | None) -> bool:
+    """Whether an approval of ours came to its end before its link said that it was for the link's own connection."""
+    return approval is not None and not approval.by_person and approval.outcome is Outcome.SUPERSEDED
 
 
 def _is_gone(correlation: Correlation, life: Incarnation) -> bool:

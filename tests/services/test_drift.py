@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from shared.core.errors import AzureUnavailableError
@@ -123,7 +124,29 @@ async def test_approved_but_its_link_is_gone() -> None:
     worker, _ = await connected(estate)
     (link,) = estate.azure.links
     del estate.azure.links[link]
-    assert str(link) in the(await swept(worker, after=600), FindingId.APPROVED_LINK_GONE).message
+    finding = the(await swept(worker, after=600), FindingId.APPROVED_LINK_GONE)
+    assert finding.severity is Severity.WARNING
+    assert str(link) in finding.message
+
+
+async def test_an_approval_that_no_link_ever_showed_and_whose_link_was_made_anew_is_critical() -> None:
+    """Azure removes a link's own connection with the link: what is left, and was never confirmed, may be a stranger's."""
+    estate = Estate()
+    estate.azure.links_follow = False
+    connection = estate.azure.add_pair(estate.service, estate.target)
+    worker = estate.worker()
+    await swept(worker)
+    await swept(worker, after=31)
+    assert estate.azure.approved() == {connection}
+    ((link, before),) = estate.azure.links.items()
+    estate.azure.links[link] = replace(before, created_at=estate.clock.now() + timedelta(minutes=5))
+    await swept(worker, after=600)
+    del estate.azure.links[link]
+    finding = the(await swept(worker, after=600), FindingId.APPROVED_LINK_GONE)
+    assert finding.severity is Severity.CRITICAL
+    assert "never showed" in finding.message
+    await decide_by_hand(worker.engine, connection, HumanDecision.ADOPT, reason="ours", ticket="", by="someone")
+    assert the(await swept(worker, after=600), FindingId.APPROVED_LINK_GONE).severity is Severity.WARNING
 
 
 # Links
