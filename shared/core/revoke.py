@@ -43,7 +43,9 @@ class RevokeEvidence:
     paused: bool
     mode: Mode
     first_seen: datetime
-    """When a complete sweep under this very allowlist first saw the rule gone."""
+    """When a complete sweep under this very allowlist first saw the rule gone, by Azure's clock."""
+    last_seen: datetime
+    """When this complete sweep saw so; the same where it is the first."""
     by_this_change: int
     """How many approvals this version of the allowlist would end in all."""
     clock: datetime
@@ -96,8 +98,8 @@ def _brakes(evidence: RevokeEvidence) -> Iterator[str]:
         yield "the allowlist is paused"
     if evidence.mode is not Mode.ENFORCE:
         yield "the mode is observe"
-    if evidence.clock - evidence.first_seen < PATIENCE:
-        yield f"not before {(evidence.first_seen + PATIENCE).isoformat()}, under the same allowlist"
+    if evidence.last_seen - evidence.first_seen < PATIENCE:
+        yield f"not before a sweep sees so at {(evidence.first_seen + PATIENCE).isoformat()} or later, under the same allowlist"
 
 
 def revoke_intent(chain: str, evidence: RevokeEvidence, action: Action, *, attempt: int) -> tuple[Intent, Entry]:

@@ -138,7 +138,7 @@ async def _look_beside(  # noqa: PLR0913  all that drift is seen in
 
 async def _note(engine: Engine, planned: Plan, result: SweepResult) -> None:
     if planned.loaded.allowlist is not None:
-        await note_unruled(engine, planned.loaded.allowlist, result.targets)
+        await note_unruled(engine, planned.loaded.allowlist, result.targets, result.started)
 
 
 async def _keep(engine: Engine, planned: Plan, result: SweepResult, beside: _Beside) -> SweepResult:

@@ -502,6 +502,7 @@ class Step:
             links=tuple(link_views(correlation, decisions, reports)),
             held=tuple(held_views(decisions, reports)),
             unruled=tuple(drift.unruled(correlation)),
+            allowlist_digest=self.loaded.allowlist.digest if self.loaded.allowlist else "",
             has_approved=any(one.status is ConnectionStatus.APPROVED for one in self.observation.connections),
         )
 

@@ -65,6 +65,8 @@ class TargetResult:
     """The decisions that are not settled, with their evidence."""
     unruled: tuple[Intent, ...] = ()
     """Approvals of ours, no person's, whose connection is Approved and that no allow rule names any more."""
+    allowlist_digest: str = ""
+    """Of the allowlist that the step went by; "" where it could not be read."""
     has_approved: bool = False
     """Whether some connection of the target is Approved."""
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, assert_never
 
 from shared.core import drift
 from shared.core.allowlist import Effect, Rule
+from shared.core.arm_id import ArmId
 from shared.core.entries import chain_of, description, outcome_entry
 from shared.core.errors import AzureError, StoreConflictError
 from shared.core.evidence import Evidence
@@ -37,7 +38,7 @@ from shared.services.notebook import fetch, keep
 from shared.services.reconcile import begin, next_undo
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from shared.core.allowlist import Allowlist
     from shared.core.model import Connection
@@ -56,12 +57,16 @@ _LIMIT: Final = Limit(each_target=MOST_AN_HOUR, overall=MOST_AN_HOUR)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """An approval that one version of the allowlist would end."""
+    """An approval that one version of the allowlist would end. Times are Azure's: a worker's clock may be wrong by hours."""
 
     target: Target
-    first_seen: datetime
-    """By the sweep that first saw its rule gone under this version."""
+    connection: ArmId
+    sweep: datetime
+    """When the sweep began that saw it last."""
     last_seen: datetime
+    """When that sweep looked at it."""
+    first_seen: datetime | None = None
+    """When the first complete sweep under this version looked at it; None where there was none yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,55 +85,75 @@ class _Candidate:
     rule: Rule
 
 
-async def note_unruled(engine: Engine, allowlist: Allowlist, results: Iterable[TargetResult]) -> None:
-    """Remember which approvals' rules are gone, of the targets that were looked at. Nothing is revoked.
+async def note_unruled(engine: Engine, allowlist: Allowlist, results: Iterable[TargetResult], sweep: datetime) -> None:
+    """Remember which approvals' rules are gone, of the targets that the sweep begun then looked at. Nothing is revoked.
 
     Raises:
         StoreConflictError: where others kept noting their own.
         StoreError: where a store failed.
 
     """
-    now = engine.clock.now()
     noted: dict[str, Seen] = {}
     for result in results:
-        for approval in result.unruled:
+        # A step that found another version already says nothing about this one.
+        for approval in result.unruled if result.allowlist_digest == allowlist.digest else ():
             if asks_for_it(await recorded_rule(engine.ledger, chain_of(result.target), approval)):
-                noted[approval.decision] = Seen(target=result.target, first_seen=now, last_seen=now)
+                noted[approval.decision] = Seen(
+                    target=result.target, connection=approval.connection, sweep=sweep, last_seen=result.looked_at
+                )
+
+    def with_noted(before: dict[str, Seen]) -> dict[str, Seen]:
+        known = {key: replace(seen, first_seen=before[key].first_seen) for key, seen in noted.items() if key in before}
+        return {**before, **noted, **known}
+
+    await _change(engine, allowlist, with_noted)
+
+
+async def _change(engine: Engine, allowlist: Allowlist, edit: Callable[[dict[str, Seen]], dict[str, Seen]]) -> dict[str, Seen]:
+    """What this version of the allowlist would end, as ``edit`` leaves it. What another version would end is forgotten."""
     for _ in range(_TRIES - 1):
         with suppress(StoreConflictError):  # Parts of one sweep end side by side.
-            return await _keep_noted(engine, allowlist, noted)
-    return await _keep_noted(engine, allowlist, noted)
+            return await _change_once(engine, allowlist, edit)
+    return await _change_once(engine, allowlist, edit)
 
 
-async def _keep_noted(engine: Engine, allowlist: Allowlist, noted: Mapping[str, Seen]) -> None:
+async def _change_once(
+    engine: Engine, allowlist: Allowlist, edit: Callable[[dict[str, Seen]], dict[str, Seen]]
+) -> dict[str, Seen]:
     kept = await fetch(engine.state, REVOKING, CHANGE, SeenChange, SeenChange())
-    before = kept.value.seen if kept.value.digest == allowlist.digest else {}
-    known = {key: replace(seen, first_seen=before[key].first_seen) for key, seen in noted.items() if key in before}
-    seen = {**before, **noted, **known}
-    if noted or (kept.value.seen and kept.value.digest != allowlist.digest):
+    seen = edit(kept.value.seen if kept.value.digest == allowlist.digest else {})
+    if seen != kept.value.seen:
         await keep(engine.state, REVOKING, CHANGE, kept, SeenChange(digest=allowlist.digest, seen=seen))
+    return seen
 
 
-async def revoke_removed(engine: Engine, allowlist: Allowlist, since: datetime) -> list[Finding]:
-    """Revoke what may be, and say what is due. To be called once a sweep that began at ``since`` was complete.
+async def revoke_removed(engine: Engine, allowlist: Allowlist, sweep: datetime) -> list[Finding]:
+    """Revoke what may be, and say what is due. To be called once the sweep that began at ``sweep`` was complete.
 
     Raises:
+        StoreConflictError: where others kept noting their own.
         StoreError: where a store failed.
 
     """
-    kept = await fetch(engine.state, REVOKING, CHANGE, SeenChange, SeenChange())
-    if kept.value.digest != allowlist.digest:
-        return []
-    everything = kept.value.seen
-    due = {decision: seen for decision, seen in everything.items() if seen.last_seen >= since}
+
+    def with_first(before: dict[str, Seen]) -> dict[str, Seen]:
+        return {
+            key: replace(seen, first_seen=seen.last_seen) if seen.sweep == sweep and seen.first_seen is None else seen
+            for key, seen in before.items()
+        }
+
+    everything = await _change(engine, allowlist, with_first)
+    due = {decision: seen for decision, seen in everything.items() if seen.sweep == sweep}
     if due and len(everything) > MOST_BY_ONE_CHANGE:
         return [_withheld(due, allowlist, len(everything))]
     found: list[Finding] = []
     for decision, seen in due.items():
         try:
             found += await _revoke(engine, decision, seen, allowlist, len(everything))
-        except (AzureError, StoreConflictError) as error:
-            found.append(_unseen(decision, seen, str(error)))
+        except AzureError as error:
+            found.append(_unseen(decision, seen, f"Azure could not be read: {_code(error)}"))
+        except StoreConflictError:
+            found.append(_unseen(decision, seen, "somebody else looked at it at this moment"))
     return found
 
 
@@ -152,7 +177,7 @@ async def _revoke(engine: Engine, decision: str, seen: Seen, allowlist: Allowlis
     if connection is None or rule is None:
         return []
     one = _Candidate(target=seen.target, approval=approval, rule=rule)
-    evidence = _evidence(step, one, connection, engine.settings.mode, seen.first_seen, by_this_change)
+    evidence = _evidence(step, one, connection, engine.settings.mode, seen, by_this_change)
     attempts = tuple(i for i in step.journal.history.intents.values() if i.revokes == one.approval.decision)
     if why := _why_not(evidence, allowlist, attempts):
         return [_due(one, why)]
@@ -193,15 +218,15 @@ async def _write(engine: Engine, step: Step, intent: Intent, allowlist: Allowlis
         case Written():
             return ""
         case Refused(error=error):
-            return f"Azure refused it: {error}"
+            return f"Azure refused it: {_code(error)}"
         case Unanswered(error=error):
-            return f"nobody knows whether it was written: {error}"
+            return f"nobody knows whether it was written: {_code(error)}"
         case _ as never:
             assert_never(never)
 
 
 def _evidence(  # noqa: PLR0913, PLR0917  all that it is made from
-    step: Step, one: _Candidate, connection: Connection, mode: Mode, first_seen: datetime, by_this_change: int
+    step: Step, one: _Candidate, connection: Connection, mode: Mode, seen: Seen, by_this_change: int
 ) -> RevokeEvidence:
     allowlist, history = step.loaded.allowlist, step.journal.history
     approval = drift.explained_by(history, connection.id) or one.approval
@@ -216,13 +241,19 @@ def _evidence(  # noqa: PLR0913, PLR0917  all that it is made from
         allowlist_digest=allowlist.digest if allowlist else "",
         paused=allowlist is None or allowlist.paused,
         mode=mode,
-        first_seen=first_seen,
+        first_seen=seen.first_seen or seen.last_seen,
+        last_seen=seen.last_seen,
         by_this_change=by_this_change,
         clock=step.now(),
     )
 
 
 # Findings
+
+
+def _code(error: AzureError) -> str:
+    """What Azure answered, in no words of its own: these findings are recorded in the ledger."""
+    return f"{error.status or ''} {error.code}".strip() or "no answer"
 
 
 def _due(one: _Candidate, why: str) -> Finding:
@@ -255,8 +286,8 @@ def _unseen(decision: str, seen: Seen, why: str) -> Finding:
         id=FindingId.REVOKE_DUE,
         severity=Severity.WARNING,
         target=str(seen.target),
-        about=decision,
-        message=f"an approval on {seen.target} is to be revoked, but the target could not be looked at: {why}",
+        about=seen.connection.key,
+        message=f"the approval of {seen.connection} is to end, but that could not be done now: {why}",
         facts={"decision": decision, "why": why},
     )
 

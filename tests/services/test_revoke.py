@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
+from datetime import datetime, timedelta
+from itertools import count
+from typing import TYPE_CHECKING, Any
 
-from shared.core.errors import AzureRefusedError
+from shared.core.errors import AzureRefusedError, AzureUnavailableError
 from shared.core.finding import FindingId
 from shared.core.history import Action, HumanDecision
 from shared.core.ledger import RecordKind
 from shared.core.model import ConnectionStatus
 from shared.core.verdict import Mode
+from shared.services.allowlist import load_allowlist
 from shared.services.human import decide_by_hand
 from shared.services.replay import replay
+from shared.services.revoke import REVOKING, note_unruled, revoke_removed
 from shared.services.sweep import sweep
-from tests.engines import Estate, Worker, a_rule
+from tests.engines import Estate, Worker, a_rule, make_engine
+
+if TYPE_CHECKING:
+    from shared.ports import Clock
 
 HOUR = 3601
 
@@ -152,3 +160,103 @@ async def test_refused_it_is_deleted_and_refused_that_too_a_person_has_to() -> N
     assert FindingId.REVOKE_REFUSED.value in await swept(worker, HOUR)
     intents = (await estate.history()).intents.values()
     assert [one.action for one in intents if one.revokes] == [Action.REJECT, Action.DELETE]
+
+
+class ADayBehind:
+    """A worker's own clock."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def now(self) -> datetime:
+        return self._clock.now() - timedelta(days=1)
+
+    async def sleep(self, seconds: float) -> None:
+        await self._clock.sleep(seconds)
+
+
+async def test_the_hour_is_azures() -> None:
+    """A worker whose clock is a day behind says nothing about how long ago its sweep was."""
+    estate, worker = await estate_of(1)
+    estate.allow()
+    behind = replace(worker.engine, clock=ADayBehind(estate.clock))
+    await sweep(behind)
+    assert "revoke_due" in await swept(worker, 60)
+    await sweep(behind)
+    assert len(estate.azure.approved()) == 1
+    await swept(worker, HOUR)
+    assert estate.azure.approved() == set()
+
+
+async def test_a_sweep_that_is_not_complete_does_not_begin_the_hour() -> None:
+    """Two complete sweeps, an hour apart."""
+    estate, worker = await estate_of(2)
+    rules = [a_rule(estate.service, target, f"rule-{n}") for n, target in enumerate(estate.azure.sites)]
+    estate.allow(rules[1])
+    estate.azure.fail("list_signalr", AzureUnavailableError("no"))
+    assert "subscription_unreadable" in await swept(worker, 60)
+    assert "revoke_due" in await swept(worker, 1200)
+    assert "revoke_due" in await swept(worker, 2600)
+    assert len(estate.azure.approved()) == 2
+    await swept(worker, 1200)
+    assert len(estate.azure.approved()) == 1
+
+
+async def test_one_sweep_is_not_two() -> None:
+    """However long it takes from its look to its end."""
+    estate, worker = await estate_of(1)
+    estate.allow()
+    loaded = (await load_allowlist(estate.allowlist)).allowlist
+    assert loaded is not None
+    begun = estate.clock.now()
+    result = await worker.look()
+    await note_unruled(worker.engine, loaded, [result], begun)
+    for _ in range(2):
+        estate.clock.advance(HOUR)
+        assert [one.id for one in await revoke_removed(worker.engine, loaded, begun)] == [FindingId.REVOKE_DUE]
+    assert len(estate.azure.approved()) == 1
+
+
+async def test_a_look_under_another_version_says_nothing_about_this_one() -> None:
+    """The allowlist may change while a sweep goes on."""
+    estate, worker = await estate_of(1)
+    estate.allow()
+    gone = (await load_allowlist(estate.allowlist)).allowlist
+    estate.allow(a_rule(estate.service, estate.azure.add_site("other"), "another"))
+    result = await worker.look()
+    assert gone is not None
+    assert result.unruled
+    await note_unruled(worker.engine, gone, [result], estate.clock.now())
+    assert await estate.state.rows(REVOKING) == {}
+
+
+async def test_azures_own_words_do_not_get_into_the_ledger() -> None:
+    """Why something that is due was not done is recorded by status and code: what Azure says may quote anything."""
+    estate, worker = await estate_of(1)
+    estate.allow()
+    await swept(worker, HOUR)
+    estate.azure.fail("set_connection", AzureRefusedError("Bearer secret", status=400, code="BadRequest"))
+    assert "revoke_due" in await swept(worker, HOUR)
+    records = await estate.records()
+    assert any("400 BadRequest" in str(record.as_json()) for record in records)
+    assert not any("secret" in str(record.as_json()) for record in records)
+
+
+async def test_what_is_due_keeps_its_fingerprint_while_it_cannot_be_looked_at() -> None:
+    """Or its alert would be resolved and begin anew with every answer that Azure fails to give."""
+    estate, worker = await estate_of(1)
+    estate.allow()
+    estate.clock.advance(60)
+    (before,) = [one for one in (await sweep(worker.engine)).findings if one.id is FindingId.REVOKE_DUE]
+    looks = count(1)
+
+    async def second_look_fails(call: str, when: str) -> None:
+        if (call, when) == ("azure.list_connections", "before") and next(looks) == 2:
+            message = "no"
+            raise AzureUnavailableError(message)
+
+    estate.clock.advance(60)
+    engine = make_engine(estate, turn=second_look_fails)
+    (after,) = [one for one in (await sweep(engine)).findings if one.id is FindingId.REVOKE_DUE]
+    assert "could not be read" in after.message
+    assert after.fingerprint == before.fingerprint
