@@ -55,8 +55,8 @@ def say(text: object) -> None:
 def _run(arguments: argparse.Namespace) -> int:
     started = time.monotonic()
     result = campaign(range(arguments.first, arguments.first + arguments.seeds), progress=sys.stderr.isatty())
-    table = reliability.figures(result, time.monotonic() - started)
-    say(table)
+    table, happened = reliability.figures(result, time.monotonic() - started), reliability.happened(result)
+    say(f"{table}\n\n{happened}")
     if result.failed:
         for seed, invariant, message in result.failed[:20]:
             say(f"\nseed {seed} breaks {message}")
@@ -64,8 +64,14 @@ def _run(arguments: argparse.Namespace) -> int:
                 _tell_shrunk(story_of(seed), invariant)
             say(f"replay it: .venv/bin/python -m tests.simulation replay --seed {seed} --shrink")
         return 1
-    if arguments.write and arguments.seeds >= ENOUGH:
+    if arguments.seeds < ENOUGH:
+        return 0
+    if missing := reliability.missing(result):
+        say(f"\nnever happened: {', '.join(missing)}")
+        return 1
+    if arguments.write:
         reliability.put("figures", table)
+        reliability.put("happened", happened)
     return 0
 
 

@@ -24,15 +24,44 @@ class Campaign:
     seeds: int = 0
     hours: float = 0.0
     counts: Counter[str] = field(default_factory=Counter)
+    happened: Counter[str] = field(default_factory=Counter)
+    """How often each thing of :mod:`tests.simulation.happened` happened."""
+    stories: Counter[str] = field(default_factory=Counter)
+    """In how many stories it did."""
+    awaits: set[str] = field(default_factory=set)
+    died_at: set[str] = field(default_factory=set)
+    """As :class:`tests.simulation.run.Outcome` has them, of all runs."""
     failed: list[tuple[int, int, str]] = field(default_factory=list)
     """Seed, invariant and message of each that broke one."""
 
 
-def run_seed(seed: int) -> tuple[int, float, dict[str, int], tuple[int, str] | None]:
-    """One seed: its virtual hours, its counts, and the first invariant that it broke."""
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What one seed came to, without its time line."""
+
+    seed: int
+    hours: float
+    counts: Counter[str]
+    happened: Counter[str]
+    awaits: frozenset[str]
+    died_at: frozenset[str]
+    failure: tuple[int, str] | None
+    """The first invariant that it broke, and the message."""
+
+
+def run_seed(seed: int) -> Told:
+    """Run one seed."""
     outcome = run(story_of(seed))
     first = outcome.violations[0] if outcome.violations else None
-    return seed, outcome.hours, dict(outcome.counts), (first.invariant, str(first)) if first else None
+    return Told(
+        seed=seed,
+        hours=outcome.hours,
+        counts=outcome.counts,
+        happened=outcome.happened,
+        awaits=outcome.awaits,
+        died_at=outcome.died_at,
+        failure=(first.invariant, str(first)) if first else None,
+    )
 
 
 def calm_collector() -> None:
@@ -46,13 +75,17 @@ def campaign(seeds: Sequence[int], *, progress: bool = False) -> Campaign:
     result = Campaign()
     context = multiprocessing.get_context("spawn")
     with context.Pool(os.cpu_count() or 1, initializer=calm_collector) as pool:
-        for seed, hours, counts, failure in pool.imap_unordered(run_seed, seeds, chunksize=10):
+        for told in pool.imap_unordered(run_seed, seeds, chunksize=10):
             result.seeds += 1
-            result.hours += hours
-            result.counts.update(counts)
-            if failure is not None:
-                result.failed.append((seed, *failure))
-                sys.stderr.write(f"seed {seed} breaks {failure[1]}\n")
+            result.hours += told.hours
+            result.counts.update(told.counts)
+            result.happened.update(told.happened)
+            result.stories.update(name for name, times in told.happened.items() if times)
+            result.awaits |= told.awaits
+            result.died_at |= told.died_at
+            if told.failure is not None:
+                result.failed.append((told.seed, *told.failure))
+                sys.stderr.write(f"seed {told.seed} breaks {told.failure[1]}\n")
             if progress and result.seeds % 100 == 0:
                 sys.stderr.write(f"\r{result.seeds} of {len(seeds)}, {len(result.failed)} failed")
                 sys.stderr.flush()

@@ -27,6 +27,11 @@ class Chaos:
         self.rate = rng.choice((0.01, 0.03, 0.03, 0.1, 0.25))
         self.crashes_left = rng.randint(1, 4) if Fault.CRASHES in self.faults else 0
         self.crash_rate = rng.choice((0.002, 0.01, 0.03))
+        self.crashes_done = 0
+        self.awaits: set[str] = set()
+        """The awaits of the services at which a worker may die, as file and line."""
+        self.died_at: set[str] = set()
+        """Those at which one did."""
 
     def strikes(self, fault: Fault, *, rate: float | None = None) -> bool:
         return self.active and fault in self.faults and self.rng.random() < (self.rate if rate is None else rate)

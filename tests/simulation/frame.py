@@ -26,11 +26,32 @@ class Frame:
     finished: datetime | None = None
     """When the list of connections ended."""
     site: Site | None = None
+    document: Document | None = None
+    """The allowlist as the look had it; None where it could not be read."""
 
     @property
     def started(self) -> datetime | None:
         """When the look began. One that was begun anew counts from then: the reads that it repeats replace the first ones."""
         return min((started for started, _ in self.services.values()), default=self.list_started)
+
+
+@dataclass(slots=True, eq=False)
+class Sweep:
+    """A sweep, with all its parts."""
+
+    started: datetime
+    document: Document | None = None
+    """The allowlist as the sweep read it first."""
+    listed: bool = True
+    """Whether it could list every subscription."""
+    wanted: frozenset[str] | None = None
+    """The targets that it had to look at; None before it knew."""
+    looked_at: set[str] = field(default_factory=set)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether it has looked at everything."""
+        return self.listed and self.wanted is not None and self.wanted <= self.looked_at
 
 
 @dataclass(slots=True, eq=False)
@@ -44,6 +65,8 @@ class ReadDocument:
 # A step and its children share them; another step, even of the same worker, has its own.
 FRAME: ContextVar[Frame | None] = ContextVar("FRAME", default=None)
 DOCUMENT: ContextVar[ReadDocument | None] = ContextVar("DOCUMENT", default=None)
+SWEEP: ContextVar[Sweep | None] = ContextVar("SWEEP", default=None)
+"""The sweep that a look is part of; None for one that an event or a message asked for."""
 TOLD: ContextVar[list[tuple[str, str]] | None] = ContextVar("TOLD", default=None)
 """The findings that a job has told so far: what they are and what they are about."""
 
@@ -52,4 +75,5 @@ def forget() -> None:
     """A new job begins: it has nothing of the one that asked for it."""
     FRAME.set(None)
     DOCUMENT.set(None)
+    SWEEP.set(None)
     TOLD.set([])

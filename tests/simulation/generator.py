@@ -26,7 +26,9 @@ class _Author:
         self.seed = seed
         self.rng = random.Random(f"story {seed}")
         self.late = self.rng.random() < 0.3
-        self.duration = self.rng.choice((1200.0, 1800.0, 3600.0))
+        self.revoking = self.rng.random() < 0.15
+        """Whether it is about approvals that end with their rules, which takes hours."""
+        self.duration = self.rng.choice((7200.0, 10800.0) if self.revoking else (1200.0, 1800.0, 3600.0))
         self.actions: list[Action] = []
 
     def chance(self, probability: float) -> bool:
@@ -37,8 +39,13 @@ class _Author:
         services = self._services()
         targets = self._targets()
         rules = self._rules(len(targets))
-        for _ in range(rng.choice((1, 1, 1, 2, 2, 3))):
-            self._link(rules, len(targets))
+        if self.revoking:
+            for target in range(len(targets)):
+                self._link(rules, target, rng.uniform(0, 900))
+            self._rules_go(len(targets), len(services))
+        else:
+            for _ in range(rng.choice((1, 1, 1, 2, 2, 3))):
+                self._link(rules, rng.randrange(len(targets)), rng.uniform(0, self.duration * 0.5))
         if self.chance(0.25) and len(services) > 1:
             self._attackers_link(services)
         for _ in range(rng.choice((0, 0, 0, 1, 1, 2))):
@@ -55,8 +62,8 @@ class _Author:
             enforce=self.chance(0.96),
             take_back=rng.choice(("contradiction",) * 7 + ("deadline", "never")),
             deadline=rng.choice((600.0, 1200.0, 3600.0)),
-            per_target=rng.choice((5, 5, 1, 2)),
-            per_hour=rng.choice((100, 100, 1, 1, 2)),
+            per_target=5 if self.revoking else rng.choice((5, 5, 1, 2)),
+            per_hour=100 if self.revoking else rng.choice((100, 100, 1, 1, 2)),
             rejects_approved=self.chance(0.6),
             deletes=self.chance(0.7),
             approving=rng.choice((1.0, 60.0, 60.0, -1.0)),
@@ -77,18 +84,18 @@ class _Author:
             TargetSpec(
                 slot=SLOT if self.chance(0.15) else "",
                 exposure=rng.choice(("Enabled", "Enabled", "Disabled", "")),
-                tier=rng.choice(("PremiumV3",) * 12 + ("PremiumV4", "Free")),
+                tier=rng.choice(("PremiumV3",) * 12 + ("PremiumV4", "Free")) if not self.revoking else "PremiumV3",
             )
-            for _ in range(rng.choice((1, 1, 2)))
+            for _ in range(rng.choice((1, 2, 3, 5, 6) if self.revoking else (1, 1, 2)))
         )
 
     def _rules(self, targets: int) -> tuple[RuleSpec, ...]:
         rng = self.rng
         rules = []
         for target in range(targets):
-            if self.chance(0.05):
+            if self.chance(0.01 if self.revoking else 0.05):
                 continue
-            signed = self.chance(0.2)
+            signed = self.chance(0.1 if self.revoking else 0.2)
             pinned = self.chance(0.15)
             rules.append(
                 RuleSpec(
@@ -97,10 +104,11 @@ class _Author:
                     target=target,
                     signed=signed,
                     pinned=pinned,
-                    message=rng.choice((None, None, None, "please approve")) if not signed else None,
+                    message=rng.choice((None, None, None, "please approve")) if not signed and not self.revoking else None,
                     template=rng.choice(("{signalr}-{link}", "{signalr}-*")) if (signed or pinned) and self.chance(0.5) else "",
-                    accept_exposure_change=self.chance(0.5),
+                    accept_exposure_change=self.chance(0.9 if self.revoking else 0.5),
                     expires=START.date().isoformat() if self.chance(0.04) else "",
+                    on_removal="revoke" if self.chance(0.85 if self.revoking else 0.1) else "",
                 )
             )
         if self.chance(0.1):
@@ -117,19 +125,19 @@ class _Author:
 
     # What happens
 
-    def _link(self, rules: tuple[RuleSpec, ...], targets: int) -> None:
+    def _link(self, rules: tuple[RuleSpec, ...], target: int, begin: float) -> None:
         rng = self.rng
-        target = rng.randrange(targets)
         signed = any(rule.signed for rule in rules if rule.target == target)
         message = "signed" if signed and self.chance(0.9) else rng.choice(MESSAGES)
         # Teams deploy many things at once.
         others = [action.at for action in self.actions if action.act is Act.MAKE_LINK]
-        at = others[0] if others and self.chance(0.4) else rng.uniform(0, self.duration * 0.5)
-        link = self._making(at, target, rng.choice(NAMES), message)
+        at = others[0] if others and self.chance(0.4) else begin
+        # A name for each target where all are to be there at once.
+        link = self._making(at, target, f"pe-{target}" if self.revoking else rng.choice(NAMES), message)
         self.actions.append(link)
-        for _ in range(rng.choice((0, 0, 1, 1, 2))):
+        for _ in range(rng.choice((0,) * 11 + (1,) if self.revoking else (0, 0, 1, 1, 2))):
             self._impostor(link)
-        if self.chance(0.15):
+        if self.chance(0.05 if self.revoking else 0.15):
             gone = at + rng.uniform(20, self.duration * 0.4)
             self.actions.append(Action(at=gone, act=Act.DELETE_LINK, target=target, name=link.name))
             if self.chance(0.7):
@@ -173,7 +181,7 @@ class _Author:
                 target=link.target,
                 name=link.name if self.chance(0.85) else "other-pe",
                 message=rng.choice((copied,) * 8 + ("let me in", f"{copied} " if copied != "stolen" else copied)),
-                many=rng.choice((1,) * 12 + (2, 2, 2, 7)),
+                many=rng.choice((1,) * 24 + (2, 2, 2, 2, 2, 7, 7, 15)),
                 pinned=self.chance(0.5),
             )
         )
@@ -189,6 +197,26 @@ class _Author:
         service = rng.randrange(1, len(services))
         self.actions.append(replace(theirs, service=service, message=message))
 
+    def _rules_go(self, targets: int, services: int) -> None:
+        """Rules are removed, changed and brought back, while what they approved stands."""
+        rng = self.rng
+        if self.chance(0.2):
+            act = rng.choice((Act.ASK_FOR_REVOKING, Act.NO_REVOKING, Act.RENAME_RULES))
+            self.actions.append(Action(at=rng.uniform(0, 2400), act=act))
+        at = rng.uniform(1500, 3000)
+        if self.chance(0.2):
+            self.actions.append(Action(at=at - rng.uniform(1, 600), act=Act.CLI_ADOPT, pick=rng.randrange(targets)))
+        for _ in range(rng.choice((1, 1, 1, 2, 3))):
+            act = rng.choice((Act.REMOVE_RULE,) * 5 + (Act.MOVE_RULES, Act.EXPIRE_RULES))
+            many = rng.choice((1, 2, 3, targets, targets))
+            self.actions.append(Action(at=at, act=act, many=many, service=rng.randrange(services)))
+            at += rng.choice((rng.uniform(5, 600), rng.uniform(600, 5000)))
+        if self.chance(0.3):
+            act = rng.choice((Act.OTHER_WORDS, Act.PAUSE, Act.BREAK, Act.OBSERVE))
+            self.actions.append(Action(at=at, act=act, genuine=self.chance(0.5)))
+        if self.chance(0.3):
+            self.actions.append(Action(at=at + rng.uniform(5, 6000), act=Act.MEND))
+
     def _operator(self, targets: int) -> None:
         rng = self.rng
         at = rng.uniform(0, self.duration)
@@ -197,9 +225,11 @@ class _Author:
             (
                 Act.PORTAL_APPROVE, Act.PORTAL_REJECT, Act.PORTAL_REJECT, Act.PORTAL_DELETE, Act.CLI_APPROVE, Act.CLI_APPROVE,
                 Act.CLI_REJECT, Act.CLI_REJECT, Act.CLI_ADOPT, Act.CLI_SWEEP, Act.PAUSE, Act.BREAK, Act.DENY, Act.REMOVE_RULE,
-                Act.OTHER_WORDS,
+                Act.OTHER_WORDS, Act.RENAME_RULES, Act.EXPIRE_RULES, Act.OBSERVE,
             )
         )  # fmt: skip
         self.actions.append(Action(at=at, act=act, target=target, pick=rng.choice((0, 0, 1)), genuine=self.chance(0.6)))
-        if act in {Act.PAUSE, Act.BREAK, Act.DENY, Act.REMOVE_RULE} and self.chance(0.7):
+        if act in {Act.PAUSE, Act.BREAK, Act.DENY, Act.REMOVE_RULE, Act.EXPIRE_RULES} and self.chance(0.7):
             self.actions.append(Action(at=at + rng.uniform(10, 1500), act=Act.MEND))
+        if act is Act.OBSERVE and self.chance(0.6):
+            self.actions.append(Action(at=at + rng.uniform(10, 1500), act=Act.ENFORCE))

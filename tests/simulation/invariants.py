@@ -8,6 +8,7 @@
 5. Every write has an intent before it and an outcome after it, the chains verify, one decision is one record.
 6. What is allowed and unambiguous ends approved and confirmed once faults stop, or is held for a reason that is true.
 7. Every critical finding is there, budgets are kept, and nothing but the ledger's fields gets into the ledger.
+8. Nothing is revoked that a brake forbids, what is due is revoked or said why not, and every drift is told, no other.
 """
 
 from __future__ import annotations
@@ -23,9 +24,11 @@ from shared.core.ledger import ChainCheck, RecordKind, canonical
 from shared.core.model import Target
 from shared.services.replay import replay
 from tests.simulation.chaos import ARM_TIMEOUT
+from tests.simulation.drifted import OF_TARGETS, OF_THE_REST, Drifted, Expected, explanation, of_the_rest
 from tests.simulation.frame import DOCUMENT, FRAME, Frame
 from tests.simulation.oracle import HOUR, Chain, Oracle, Told, find_link, low
 from tests.simulation.ports import CANARY, SharedStores
+from tests.simulation.revoking import Revoking
 from tests.simulation.rules import Editor
 from tests.simulation.story import START, Fault, Story
 from tests.simulation.truth import CodeTruth
@@ -35,11 +38,19 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from shared.core.ledger import Json, Record
+    from shared.ports import Document
     from shared.services.results import DecisionReport, SweepResult, TargetResult
     from tests.simulation.ports import Process
     from tests.simulation.rules import Rules
     from tests.simulation.world import TrueLink
 
+_NOTED: Final = {
+    FindingId.APPROVED_UNEXPLAINED: "an approval that nothing explains",
+    FindingId.APPROVED_NOT_ALLOWED: "an approval that no rule allows any more",
+    FindingId.APPROVED_LINK_GONE: "an approval whose link is gone",
+    FindingId.REVOKE_WITHHELD: "a revoking withheld, for one change would end too many",
+    FindingId.REVOKE_REFUSED: "a revoking that Azure refused for good",
+}
 ENOUGH: Final = 3
 """Looks that a taking back needs."""
 GRAIN: Final = timedelta(seconds=1)
@@ -51,14 +62,14 @@ _DECISION: Final = frozenset(
 )  # fmt: skip
 FIELDS: Final = {
     RecordKind.HOLD: _DECISION,
-    RecordKind.INTENT: _DECISION | {"intent", "undoes", "human_decision"},
+    RecordKind.INTENT: _DECISION | {"intent", "undoes", "revokes", "human_decision"},
     RecordKind.OUTCOME: frozenset({"decision", "action", "connection", "outcome", "why"}),
     RecordKind.HUMAN: frozenset({"decision", "connection", "links", "reason", "ticket", "by"}),
     RecordKind.DRIFT: frozenset({"finding", "fingerprint", "severity", "target", "about", "message", "facts", "change"}),
 }
 """The ledger's field list."""
 _MAY_KEEP_AN_ANSWER_FROM_THE_LEDGER: Final = {Fault.CRASHES, Fault.STORE_OUTAGES, Fault.STORE_LOST_ANSWERS}
-INPUTS: Final = frozenset({"evidence", "approval", "situation", "looks", "timing"})
+INPUTS: Final = frozenset({"evidence", "approval", "situation", "looks", "timing", "revoke"})
 
 
 class ViolationError(Exception):
@@ -93,6 +104,7 @@ class Checker:
     stores: SharedStores
     editor: Editor
     oracle: Oracle
+    revoking: Revoking
     violations: list[ViolationError] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     sent: list[Sent] = field(default_factory=list)
@@ -112,6 +124,10 @@ class Checker:
     def on_look(self, frame: Frame) -> None:
         assert frame.finished is not None
         self.looks[frame.chain, frame.finished] = frame
+        self.revoking.on_look(frame)
+
+    def on_document(self, document: Document | None) -> None:
+        self.revoking.on_document(document)
 
     def on_row(self, partition: str, key: str, frame: Frame | None) -> None:
         if partition == "targets" and frame is not None and frame.chain == key and frame.finished is not None:
@@ -165,7 +181,10 @@ class Checker:
         chain.add(record.as_json())
         if entry.kind is RecordKind.OUTCOME:
             self._check_outcome(chain.intents[str(entry.body["decision"])])
-        if entry.kind is RecordKind.INTENT:
+        if entry.kind is RecordKind.INTENT and "revokes" in entry.body:
+            if wrong := self.revoking.on_intent(chain.intents[str(entry.body["decision"])]):
+                self.broken(7, wrong)
+        elif entry.kind is RecordKind.INTENT:
             self._keep_budget(chain.intents[str(entry.body["decision"])] if "undoes" in entry.body else None, record)
 
     def _check_outcome(self, told: Told) -> None:
@@ -243,7 +262,7 @@ class Checker:
         sent = Sent(fresh[-1], connection, status)
         self.sent.append(sent)
         self.counts[f"write {status}{' by a person' if sent.intent.by_person else ''}"] += 1
-        if not self.story.enforce:
+        if not process.enforce:
             self.broken(1, "something is written in observe mode")
         if status != "Deleted" and not (description.startswith(f"lg:{sent.intent.decision}") and len(description) <= 140):
             self.broken(5, "the description does not name the decision")
@@ -252,6 +271,9 @@ class Checker:
             if not sent.intent.by_person:
                 self._check_evidence(sent, target)
                 sent.race = self._race(sent)
+        elif sent.intent.revokes:
+            for objection in self.revoking.objections(sent.intent, connection):
+                self.broken(8, f"{connection.name} is revoked although {objection}")
         elif not sent.intent.by_person:
             self._check_taking_back(sent, target)
         return sent
@@ -313,6 +335,8 @@ class Checker:
     def on_written(self, sent: Sent) -> None:
         sent.done = True
         self.counts[f"done {sent.status}"] += 1
+        if sent.intent.revokes:
+            self.world.happened.note("an approval revoked")
 
     def _check_taking_back(self, sent: Sent, target: Target) -> None:
         intent, chain, frame = sent.intent, self.oracle.chain(target), FRAME.get()
@@ -367,6 +391,16 @@ class Checker:
         if CANARY in canonical({"name": name, "fields": dict(fields), "severity": severity}):
             self.broken(7, f"a secret is told in {name}")
 
+    def on_sweep(self, result: SweepResult) -> None:
+        """What a sweep says."""
+        self.revoking.on_sweep()
+        for one in result.targets:
+            self.on_result(one)
+        told = Counter(finding.id for finding in result.all_findings)
+        for id_, name in _NOTED.items():
+            if told[id_]:
+                self.world.happened.note(name)
+
     def on_result(self, result: TargetResult) -> None:
         """What a sweep says about one target."""
         frame = self.looks.get((result.target.id.key, result.looked_at))
@@ -381,6 +415,7 @@ class Checker:
         Not one whose approval is announced and may be under way: what becomes of it is found out first, and its rivals are
         told.
         """
+        self._check_unexplained(frame, {about for id_, about in findings if id_ == FindingId.APPROVED_UNEXPLAINED.value})
         told = {about for id_, about in findings if id_ == FindingId.IMPOSTOR_SUSPECTED.value}
         chain = self.oracle.chains.get(frame.chain) or Chain()
         under_way = {intent.connection for intent in chain.approvals() if intent.open}
@@ -395,6 +430,21 @@ class Checker:
                 default = not any(spec.template for spec in self.story.rules)
                 if default and len(alike) > 1 and (missing := [one for one in alike if one.id.key not in told]):
                     self.broken(7, f"{missing[0].id.name} is not alone, and no finding says so")
+
+    def _check_unexplained(self, frame: Frame, told: set[str]) -> None:
+        """What is Approved and explained by nobody is told at every look; nothing else is."""
+        chain = self.oracle.chains.get(frame.chain) or Chain()
+        for connection in frame.connections or ():
+            if connection.status.value != "Approved":
+                continue
+            person = chain.adopted(low(connection.id))
+            # As the step found the ledger, and as it is by now: in between, anybody may have added to it.
+            then, now = (explanation(chain, connection, before=before) for before in (frame.length + 1, 1 << 60))
+            if then is None and now is None and person is None and connection.id.key not in told:
+                self.broken(7, f"{connection.id.name} is Approved, nothing explains it, and no finding says so")
+            explained = then is not None and now is not None
+            if connection.id.key in told and (explained or (person is not None and person.sequence <= frame.length)):
+                self.broken(8, f"{connection.id.name} is said to be explained by nothing")
 
     # The end
 
@@ -419,6 +469,44 @@ class Checker:
                 continue
             self._check_end(results[target], rules)
         self._check_breaches(swept)
+        self._check_drift(swept, rules)
+
+    def _check_drift(self, swept: SweepResult, rules: Rules | None) -> None:
+        results = {result.target: result for result in swept.targets}
+        frames: list[Frame] = []
+        for target in self.world.targets:
+            if (result := results.get(target)) is None:
+                if any(self._stands(told.connection) for told in self.oracle.chain(target).approvals()):
+                    self.broken(8, f"{target.id.name}, on which an approval of ours stands, is not looked at")
+                continue
+            frame = self.looks[target.id.key, result.looked_at]
+            frames.append(frame)
+            links = CodeTruth(self.oracle, frame, rules, target, self.story).links()
+            told = {(f.id, f.about, f.severity) for f in result.findings if f.id in OF_TARGETS}
+            self._compare(told, Drifted(self.oracle, frame, rules, target, links).expected(), f" of {target.id.name}")
+        document = self.editor_document
+        if rules is None or document is None:
+            return
+        told = {(f.id, f.about, f.severity) for f in swept.findings if f.id in OF_THE_REST}
+        self._compare(told, of_the_rest(self.oracle, rules, self.story, set(results), frames), "")
+        for wrong in self.revoking.at_end(swept, rules, document):
+            self.broken(8, wrong)
+
+    def _stands(self, connection: str) -> bool:
+        true = next((one for id_, one in self.world.connections.items() if low(id_) == connection), None)
+        return true is not None and true.there and true.connection.status.value == "Approved"
+
+    def _compare(self, told: set[Expected], expected: set[Expected], where: str) -> None:
+        for id_, about, severity in sorted(expected - told):
+            self.broken(8, f"no {severity.value} finding {id_.value} about {_short(about)}{where}")
+        for id_, about, severity in sorted(told - expected):
+            self.broken(8, f"{id_.value} ({severity.value}) is told about {_short(about)}{where}, and is not so")
+
+    @property
+    def editor_document(self) -> str | None:
+        """The text of the allowlist as this task read it last."""
+        read = DOCUMENT.get()
+        return read.document.text if read and read.document else None
 
     def _check_replay(self, record: Record) -> None:
         replayed = replay(record)
@@ -436,7 +524,10 @@ class Checker:
                 self.broken(5, f"Azure answered the {told.action} of {_short(told.connection)}, and no outcome says so")
             true = self.world.connections.get(sent.connection)
             there = true is not None and true.there and true.connection.status.value == "Approved"
-            if told.action == "approve" and sent.done and there and told.outcome in {"not_written", "abandoned"}:
+            # Of two that were sent and not answered nobody can tell which one it was: one of them must be on record as there.
+            newest = chain.newest_approval(told.connection)
+            denied = newest is None or newest.outcome in {"not_written", "abandoned"}
+            if told.action == "approve" and sent.done and there and denied:
                 self.broken(5, f"{_short(told.connection)} is Approved by us, and the ledger says {told.outcome}")
 
     def _check_end(self, result: TargetResult, rules: Rules | None) -> None:
@@ -462,7 +553,7 @@ class Checker:
     ) -> None:
         """An allowed, unambiguous connection does not stay Pending."""
         connection = next(one for one in frame.connections or () if one.id == report.connection)
-        if connection.status.value != "Pending" or not self.story.enforce or rules is None or self._budget_is_spent(result):
+        if connection.status.value != "Pending" or not self.world.enforce or rules is None or self._budget_is_spent(result):
             return
         for link in truth.fitting(connection):
             earlier = [one for one in self.oracle.remembered.get(result.target.id.key, ()) if one is not frame]
@@ -519,7 +610,8 @@ class Checker:
             if true.connection.status.value != "Approved":
                 continue
             intent = sent.intent
-            stands = any(about == intent.decision for _, about in critical) or self._is_named(sent.connection, swept)
+            about = {intent.decision, sent.connection.key}
+            stands = any(one in about for _, one in critical) or self._is_named(sent.connection, swept)
             if intent.outcome in {"confirmed", "taken_back"} or stands:
                 self.counts[f"race {sent.race} ended {intent.outcome or 'open'}"] += 1
                 continue
@@ -565,7 +657,10 @@ def _summary(record: Record) -> str:
             return f"a person's {body['decision']} of {_short(str(body['connection']))}"
         case RecordKind.INTENT:
             intent = body["intent"]
-            return f"intent to {intent['action']} {_short(str(intent['connection']))} ({str(body['decision'])[:8]})"  # type: ignore[index,call-overload]
+            why = ", its rule is gone" if "revokes" in body else ", to take it back" if "undoes" in body else ""
+            return f"intent to {intent['action']} {_short(str(intent['connection']))} ({str(body['decision'])[:8]}){why}"  # type: ignore[index,call-overload]
+        case RecordKind.DRIFT:
+            return f"drift {body['change']}: {body['finding']} {_short(str(body['about']))}"
         case _:
             codes = " ".join(str(code) for code in body.get("codes", ()))  # type: ignore[union-attr]
             return f"{body.get('verdict', kind.value)} {_short(str(body.get('subject', '')))}: {codes}"

@@ -35,6 +35,9 @@ DECIDE: Final = "shared.core.decide"
 EVIDENCE: Final = "shared.core.evidence"
 CONFIRM: Final = "shared.core.confirm"
 RECONCILE: Final = "shared.services.reconcile"
+REVOKE: Final = "shared.core.revoke"
+REVOKING: Final = "shared.services.revoke"
+DRIFT: Final = "shared.core.drift"
 
 MUTANTS: Final = (
     # Evidence
@@ -347,6 +350,117 @@ MUTANTS: Final = (
         "alarm-dropped",
         "a connection that is not alone is held like any other",
         Edit("shared.services.findings", "of_decision", "ambiguous = Code.AMBIGUOUS in", "ambiguous = not Code.AMBIGUOUS in"),
+    ),
+    # Revoking and drift
+    _bug(
+        "revoked-after-one-sweep",
+        "a rule that is gone at one sweep is gone",
+        Edit(REVOKE, "_brakes", "if evidence.last_seen - evidence.first_seen < PATIENCE:", "if False:"),
+    ),
+    _bug(
+        "revoking-hour-by-own-clock",
+        "the hour between two sweeps is measured by each worker's own clock",
+        Edit(REVOKING, "note_unruled", "last_seen=result.looked_at", "last_seen=engine.clock.now()"),
+    ),
+    _bug(
+        "revoking-hour-from-any-look",
+        "a sweep that could not read everything begins the hour too",
+        Edit(REVOKING, "note_unruled", "last_seen=result.looked_at", "last_seen=result.looked_at, first_seen=result.looked_at"),
+        Edit(
+            REVOKING,
+            "note_unruled",
+            "first_seen=before[key].first_seen)",
+            "first_seen=before[key].first_seen or seen.first_seen)",
+        ),
+    ),
+    _bug(
+        "revoked-under-another-version",
+        "the hour goes on while the allowlist changes",
+        Edit(
+            REVOKING,
+            "_change_once",
+            "kept.value.seen if kept.value.digest == allowlist.digest else {}",
+            "kept.value.seen",
+        ),
+    ),
+    _bug(
+        "revoked-on-expiry",
+        "a rule that has expired is as good as removed",
+        Edit(
+            DRIFT,
+            "unruled",
+            "any(rule.effect is Effect.ALLOW for rule in rules)",
+            "any(rule.effect is Effect.ALLOW and not rule.expired(observation.clock) for rule in rules)",
+        ),
+        Edit(
+            REVOKING,
+            "_evidence",
+            "if rule.effect is Effect.ALLOW)",
+            "if rule.effect is Effect.ALLOW and not rule.expired(step.now()))",
+        ),
+    ),
+    _bug(
+        "revoked-unasked",
+        "every rule asks for revoking",
+        Edit(REVOKE, "asks_for_it", "return rule is not None and rule.on_removal is OnRemoval.REVOKE", "return True"),
+    ),
+    _bug(
+        "adopted-revoked",
+        "what a person has taken over is revoked",
+        Edit(DRIFT, "unruled", "and connection.id not in history.adopted", ""),
+        Edit(REVOKE, "_brakes", "if evidence.approval.by_person or evidence.adopted:", "if evidence.approval.by_person:"),
+    ),
+    _bug(
+        "too-many-revoked",
+        "one change of the allowlist may end any number of approvals",
+        Edit(REVOKING, "revoke_removed", "if due and len(everything) > MOST_BY_ONE_CHANGE:", "if False:"),
+        Edit(REVOKE, "judge_revocation", "too_many = evidence.by_this_change > MOST_BY_ONE_CHANGE", "too_many = False"),
+    ),
+    _bug(
+        "revoked-while-paused",
+        "a paused allowlist revokes",
+        Edit(REVOKE, "_brakes", "if evidence.paused:", "if False:"),
+        Edit(REVOKING, "_write", "again is None or again.paused or", "again is None or"),
+    ),
+    _bug(
+        "revoked-in-observe-mode",
+        "observe mode revokes",
+        Edit(REVOKE, "_brakes", "if evidence.mode is not Mode.ENFORCE:", "if False:"),
+    ),
+    _bug(
+        "revoking-never-done",
+        "what is due to be revoked stays",
+        Edit(REVOKING, "_why_not", "case Revoke():\n            pass", 'case Revoke():\n            return "later"'),
+    ),
+    _bug(
+        "withheld-revoking-untold",
+        "that one change would end too many is a mere warning",
+        Edit(REVOKING, "_withheld", "severity=Severity.CRITICAL", "severity=Severity.WARNING"),
+    ),
+    _bug(
+        "left-behind-unwatched",
+        "a target whose rule is gone is not looked at any more",
+        Edit("shared.services.sweep", "_left_behind", "journal.history.is_unfinished or await", "False and await"),
+    ),
+    _bug(
+        "unexplained-untold",
+        "an approval by other tools is taken as it is",
+        Edit(DRIFT, "_of_approved", "if approval is None and connection.id not in history.adopted:", "if False:"),
+    ),
+    _bug(
+        "description-believed",
+        "a description that looks like ours explains an approval",
+        Edit(
+            DRIFT,
+            "_of_approved",
+            "if approval is None and connection.id not in history.adopted:",
+            "if approval is None and connection.id not in history.adopted and not connection.description:",
+        ),
+    ),
+    _bug(
+        "gone-link-untold",
+        "an approval outlives its link unnoticed",
+        Edit(DRIFT, "_is_gone", "return not any(", "return False and not any("),
     ),
 )
 """All of them."""

@@ -47,7 +47,11 @@ class Told:
     """Each with its record's number."""
     signed: bool = False
     message: str = ""
-    connection_pending_at_decision: bool = True
+    revokes: str = ""
+    """The approval that it ends because its rule is gone."""
+    rule: str = ""
+    allowlist: str = ""
+    """The digest of the document that it was decided under."""
 
     @property
     def outcome(self) -> str:
@@ -106,6 +110,9 @@ class Chain:
                     clock=datetime.fromisoformat(evidence["clock"]) if evidence else None,
                     signed=bool(told["signature"]),
                     message=link["request_message"] if link else "",
+                    revokes=told["revokes"],
+                    rule=told["rule"],
+                    allowlist=str(body.get("allowlist", "")),
                 )
             case "outcome":
                 self.intents[body["decision"]].outcomes.append((self.length, body["outcome"]))
@@ -431,9 +438,13 @@ class Oracle:
             since = one.finished
         return since
 
-    def watched(self, rules: Rules | None) -> list[Target]:
-        """The targets that a sweep looks at."""
-        led = {one.link.target for one in self.world.links.values() if one.link.target and self.is_known(one.link, rules)}
+    def watched(self, rules: Rules | None, *, made_before: datetime | None = None) -> list[Target]:
+        """The targets that a sweep looks at; with ``made_before`` only those that links lead to which were made before then."""
+        led = {
+            one.link.target
+            for one in self.world.links.values()
+            if one.link.target and self.is_known(one.link, rules) and (made_before is None or one.created_at <= made_before)
+        }
         named = {
             self.world.targets[spec.target]
             for spec in (rules.specs if rules else ())

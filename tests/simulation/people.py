@@ -14,16 +14,16 @@ from shared.services.human import decide_by_hand
 from shared.services.wait import sweep_until_done
 from tests.simulation.frame import forget
 from tests.simulation.ports import Process
-from tests.simulation.story import Act, Fault, RuleSpec
-from tests.simulation.workers import tell
+from tests.simulation.story import START, Act, Fault, RuleSpec
+from tests.simulation.workers import tell, with_sweep
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Coroutine
+    from collections.abc import Coroutine, Sequence
 
     from tests.simulation.rules import Editor, Rules
     from tests.simulation.story import Action
-    from tests.simulation.workers import Queue, Setting
+    from tests.simulation.workers import Queue, Setting, Worker
 
 _BY_HAND = {
     Act.CLI_APPROVE: HumanDecision.APPROVE,
@@ -32,14 +32,44 @@ _BY_HAND = {
 }
 
 
+_AT_THE_PORTAL = {
+    Act.PORTAL_APPROVE: "approve in the portal",
+    Act.PORTAL_REJECT: "reject in the portal",
+    Act.PORTAL_DELETE: "delete a connection in the portal",
+}
+YESTERDAY = (START - timedelta(days=1)).date().isoformat()
+
+
+def _edited(specs: tuple[RuleSpec, ...], action: Action) -> tuple[RuleSpec, ...]:  # noqa: PLR0911  one case an act
+    """The rules as somebody leaves them who means to change no more than that."""
+    match action.act:
+        case Act.DENY:
+            deny = RuleSpec(id=f"deny{action.target}", service=None, target=action.target, deny=True)
+            return (*(spec for spec in specs if spec.id != deny.id), deny)
+        case Act.REMOVE_RULE:
+            return specs[action.many :]
+        case Act.RENAME_RULES:
+            return tuple(replace(spec, id=f"again-{spec.id}"[:40]) for spec in specs)
+        case Act.MOVE_RULES:
+            return tuple(replace(spec, service=action.service) for spec in specs)
+        case Act.EXPIRE_RULES:
+            return tuple(replace(spec, expires=YESTERDAY) for spec in specs)
+        case Act.ASK_FOR_REVOKING | Act.NO_REVOKING:
+            asked = "revoke" if action.act is Act.ASK_FOR_REVOKING else ""
+            return tuple(spec if spec.deny or spec.target is None else replace(spec, on_removal=asked) for spec in specs)
+        case _:
+            return specs
+
+
 class People:
     """Everybody who is not Linkguard."""
 
-    def __init__(self, setting: Setting, editor: Editor, rules: Rules, queue: Queue) -> None:
+    def __init__(self, setting: Setting, editor: Editor, rules: Rules, queue: Queue, workers: Sequence[Worker]) -> None:
         self._setting = setting
         self._editor = editor
         self._first = self._rules = rules
         self._queue = queue
+        self._workers = workers
         self.desks: set[asyncio.Task[None]] = set()
         world = setting.world
         for action in setting.story.actions:
@@ -59,8 +89,10 @@ class People:
     def _forge(self) -> None:
         """An event about what is not there, or is not ours, or is no id at all."""
         world = self._setting.world
+        world.happened.note("an event forged")
         target = world.rng.choice(world.targets)
         if world.rng.random() < 0.3:
+            world.happened.note("a message that is none")
             self._queue.insert(world.rng.choice(("junk", '{"v":1,"id":"/subscriptions/junk","attempt":1}')), timedelta())
         self._queue.event(
             world.rng.choice(tuple(Verb)),
@@ -92,8 +124,18 @@ class People:
                 self._at_a_desk(self._decide(action))
             case Act.CLI_SWEEP:
                 self._at_a_desk(self._sweep())
-            case Act.PAUSE | Act.BREAK | Act.MEND | Act.DENY | Act.REMOVE_RULE | Act.OTHER_WORDS:
+            case Act.OBSERVE | Act.ENFORCE:
+                world.happened.note(f"deploy the app anew, in {action.act.value} mode")
+                self._deploy(enforce=action.act is Act.ENFORCE)
+            case _:
                 self._edit(action)
+
+    def _deploy(self, *, enforce: bool) -> None:
+        """Every worker begins anew; whoever sits at a desk goes on."""
+        self._setting.world.enforce = enforce
+        for worker in self._workers:
+            if worker.process is not None:
+                worker.process.die()
 
     def _at_the_portal(self, action: Action) -> None:
         world = self._setting.world
@@ -110,28 +152,31 @@ class People:
                     world.delete(meant.connection.id, "portal")
         except AzureError as error:
             self._setting.say("people", f"refused: {error}")
+        else:
+            world.happened.note(_AT_THE_PORTAL[action.act])
 
     def _edit(self, action: Action) -> None:
-        target = action.target
+        shelf, note = self._setting.shelf, self._setting.world.happened.note
         match action.act:
             case Act.PAUSE:
+                note("pause the allowlist")
                 self._rules = replace(self._rules, paused=True)
-            case Act.DENY:
-                deny = RuleSpec(id=f"deny{target}", service=None, target=target, deny=True)
-                others = tuple(spec for spec in self._rules.specs if spec.id != deny.id)
-                self._rules = replace(self._rules, specs=(*others, deny))
-            case Act.REMOVE_RULE:
-                self._rules = replace(self._rules, specs=self._rules.specs[1:])
             case Act.MEND:
+                note("revert the allowlist")
                 self._rules = self._first
+                shelf.document = self._editor.back_to(self._first)
+                return
             case Act.BREAK if action.genuine:
+                note("break the allowlist: not valid")
                 self._rules = replace(self._rules, valid=False)
             case Act.BREAK:
-                self._setting.shelf.document = None
+                note("break the allowlist: unreadable")
+                shelf.document = None
                 return
             case _:
-                pass
-        self._setting.shelf.document = self._editor.write(self._rules)
+                note("edit the allowlist")
+                self._rules = replace(self._rules, specs=_edited(self._rules.specs, action))
+        shelf.document = self._editor.write(self._rules)
 
     # At a desk
 
@@ -141,7 +186,8 @@ class People:
         task.add_done_callback(self.desks.discard)
 
     def _desk(self) -> Process:
-        return Process("desk", self._setting.chaos, may_die=False)
+        self._setting.world.happened.note("a person at a desk runs the engine beside them")
+        return Process("desk", self._setting.chaos, enforce=self._setting.world.enforce, may_die=False)
 
     async def _decide(self, action: Action) -> None:
         forget()
@@ -159,10 +205,13 @@ class People:
         except Exception as error:  # noqa: BLE001  what the engine raises without announcing it is a bug
             self._setting.checker.broken(5, f"a person's decision raises {type(error).__name__}: {error}")
         else:
+            self._setting.world.happened.note(f"{decision.value} at a desk")
             self._setting.say("desk", f"{decision.value}: {result.message}")
 
     async def _sweep(self) -> None:
         forget()
+        with_sweep(self._setting.world)
+        self._setting.world.happened.note("sweep --wait at a desk")
         engine = self._setting.engine(self._desk())
         try:
             tell(self._setting, await sweep_until_done(engine, timeout=timedelta(minutes=5)))

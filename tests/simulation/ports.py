@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from dataclasses import replace
 from datetime import timedelta
 from itertools import count
@@ -26,7 +27,7 @@ from shared.core.model import Connection, Link, ListedSite, SignalR
 from shared.core.problem import Problem
 from shared.ports import CallCount, Document, Reading, Versioned
 from tests.simulation.chaos import ARM_TIMEOUT
-from tests.simulation.frame import DOCUMENT, FRAME, TOLD, Frame, ReadDocument
+from tests.simulation.frame import DOCUMENT, FRAME, SWEEP, TOLD, Frame, ReadDocument
 from tests.simulation.spelling import respell
 from tests.simulation.story import Fault
 from tests.simulation.world import STALE_FOR
@@ -34,6 +35,7 @@ from tests.simulation.world import STALE_FOR
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
     from datetime import datetime
+    from types import FrameType
 
     from shared.core.arm_id import ArmId
     from shared.core.ledger import Head, Json, RecordKind
@@ -53,8 +55,10 @@ class Crashed(BaseException):
 class Process:
     """One life of a worker: it may die at any await."""
 
-    def __init__(self, name: str, chaos: Chaos, *, may_die: bool = True, skew: float = 0.0) -> None:
+    def __init__(self, name: str, chaos: Chaos, *, enforce: bool, may_die: bool = True, skew: float = 0.0) -> None:
         self.name = name
+        self.enforce = enforce
+        """Whether it was begun in the mode that writes."""
         self.chaos = chaos
         self.alive = True
         self.may_die = may_die
@@ -63,12 +67,16 @@ class Process:
 
     async def pause(self, seconds: float) -> None:
         """Let time pass, and perhaps die."""
+        if self.may_die:
+            self.chaos.awaits |= _awaits()
         self.check()
         await asyncio.sleep(seconds)
         self.check()
 
     def check(self) -> None:
         if self.alive and self.may_die and self.chaos.crashes():
+            self.chaos.died_at |= _awaits()
+            self.chaos.crashes_done += 1
             self.die()
         if not self.alive:
             raise Crashed
@@ -77,6 +85,18 @@ class Process:
         if self.alive:
             self.alive = False
             self.on_death()
+
+
+def _awaits() -> set[str]:
+    """Every await of the services that is waiting for this call, as file and line."""
+    found: set[str] = set()
+    frame: FrameType | None = sys._getframe(2)  # inspect.stack reads source files at every call
+    while frame is not None:
+        place = frame.f_code.co_filename.rpartition("/shared/services/")[2]
+        if place != frame.f_code.co_filename:
+            found.add(f"{place}:{frame.f_lineno}")
+        frame = frame.f_back
+    return found
 
 
 class WorkerClock:
@@ -107,6 +127,7 @@ class SimulatedAzure:
         before, after = chaos.latency(), chaos.latency()
         if before + after > ARM_TIMEOUT:
             await self._process.pause(ARM_TIMEOUT)
+            self._world.happened.note("no answer within the timeout")
             message = f"no answer in time {CANARY}"
             raise AzureUnavailableError(message)
         await self._process.pause(before)
@@ -120,8 +141,10 @@ class SimulatedAzure:
     def _no_answer(self) -> AzureError | None:
         chaos = self._process.chaos
         if chaos.strikes(Fault.THROTTLED):
+            self._world.happened.note("429")
             return AzureThrottledError(f"too many requests {CANARY}", retry_after=7.0)
         if chaos.strikes(Fault.UNAVAILABLE):
+            self._world.happened.note("5xx, nothing done")
             return AzureUnavailableError(f"bad gateway {CANARY}", status=502)
         return None
 
@@ -129,7 +152,12 @@ class SimulatedAzure:
         def look() -> tuple[SignalR, ...]:
             return tuple(self._spell_service(one) for one in self._world.subscription(subscription))
 
-        return await self._read(look, "a subscription")
+        try:
+            return await self._read(look, "a subscription")
+        except AzureError:
+            if (sweep := SWEEP.get()) is not None and sweep.wanted is None:
+                sweep.listed = False
+            raise
 
     async def get_signalr(self, service: ArmId) -> Reading[SignalR | None]:
         def look() -> SignalR | None:
@@ -145,7 +173,11 @@ class SimulatedAzure:
     async def list_sites(self, subscription: str) -> Reading[tuple[ListedSite, ...]]:
         def look() -> tuple[ListedSite, ...]:
             here = (one for one in self._world.sites.values() if fold_case(one.target.id.subscription) == fold_case(subscription))
-            return tuple(ListedSite(site=one, host_names=(), connections=None) for one in here if one.target.slot is None)
+            return tuple(
+                ListedSite(site=one, host_names=self._world.host_names(one.target), connections=None)
+                for one in here
+                if one.target.slot is None
+            )
 
         return await self._read(look, "a subscription's sites")
 
@@ -162,6 +194,8 @@ class SimulatedAzure:
         def look() -> tuple[Connection, ...] | None:
             stale = chaos.strikes(Fault.STALE_LISTS, rate=0.3)
             found = self._world.listed(target, lag=chaos.rng.uniform(0, STALE_FOR) if stale else 0.0)
+            if stale and found != self._world.listed(target):
+                self._world.happened.note("a list that shows what is over")
             return tuple(self._spell_connection(one) for one in found)
 
         frame = FRAME.get()
@@ -169,6 +203,7 @@ class SimulatedAzure:
         if frame is not None:
             frame.connections, frame.finished = reading.value, reading.finished
             frame.list_started = reading.started
+            frame.document = read.document if (read := DOCUMENT.get()) else None
             self._checker.on_look(frame)
         return reading
 
@@ -197,10 +232,14 @@ class SimulatedAzure:
                 else:
                     self._world.decide(connection, status, description, name)
             except AzureError as refused:
+                self._world.happened.note("a write to what somebody else has decided")
                 done.set_result(refused)
             else:
                 self._checker.on_written(sent)
                 done.set_result(None)
+                if lost:
+                    what = "a write done minutes after its caller gave up" if late else "a write done, its answer lost"
+                    self._world.happened.note(what)
 
         late = chaos.strikes(Fault.LATE_WRITES)
         lost = late or chaos.strikes(Fault.LOST_ANSWERS)
@@ -218,7 +257,9 @@ class SimulatedAzure:
     def _refusal(self) -> AzureError | None:
         if self._process.chaos.strikes(Fault.REFUSED):
             if self._process.chaos.rng.random() < 0.5:
+                self._world.happened.note("a write refused by a policy")
                 return AzurePolicyError(f"a policy says no {CANARY}", status=403, code="RequestDisallowedByPolicy")
+            self._world.happened.note("a write refused by another operation")
             return AzureConflictError(f"being changed {CANARY}", status=409, code="AnotherOperationInProgress")
         return self._no_answer()
 
@@ -229,6 +270,8 @@ class SimulatedAzure:
             return service
         rng = self._process.chaos.rng
         id_ = respell(service.id, rng)
+        if str(id_) != str(service.id):
+            self._world.happened.note("the same id in another case")
         links = tuple(self._spell_link(id_, link, rng.choice((str.lower, str.upper, str))) for link in service.links)
         return replace(service, id=id_, links=links)
 
@@ -281,8 +324,13 @@ class _StorePort:
             await self._process.pause(self._process.chaos.store_latency())
         self._process.check()
         if self._process.chaos.strikes(Fault.STORE_LOST_ANSWERS):
+            self._world.happened.note("a store's write done, its answer lost")
             message = f"the store's answer was lost {CANARY}"
             raise StoreUnavailableError(message)
+        if self._process.chaos.strikes(Fault.STORE_CONFLICTS):
+            self._world.happened.note("a store's write done, sent again and refused")
+            message = "it is there already"
+            raise StoreConflictError(message)
 
 
 class SimulatedLedger(_StorePort):
@@ -297,6 +345,7 @@ class SimulatedLedger(_StorePort):
         chain, key = record.entry.chain, (record.entry.chain, record.entry.id)
         head = self._stores.head(chain)
         if (record.sequence, record.previous) != (head.sequence + 1, head.hash) or key in self._stores.ids:
+            self._world.happened.note("a conflict in the ledger")
             message = "the chain has moved on, or holds the id already"
             raise StoreConflictError(message)
         text = canonical(record.as_json())
@@ -311,7 +360,9 @@ class SimulatedLedger(_StorePort):
     async def records(self, chain: str, *, kinds: Sequence[RecordKind] = (), with_inputs: bool = True) -> AsyncIterator[Record]:
         await self._reach()
         found = tuple(self._stores.chains.get(chain, ()))
-        FRAME.set(Frame(worker=self._process.name, chain=chain, length=len(found)))
+        if not kinds:
+            # Who reads all of a chain begins a step; who asks for some kinds wants to know one thing more.
+            FRAME.set(Frame(worker=self._process.name, chain=chain, length=len(found)))
         for whole, bare in found:
             if not kinds or whole.entry.kind in kinds:
                 yield whole if with_inputs else bare
@@ -334,6 +385,7 @@ class SimulatedState(_StorePort):
         rows = self._stores.rows.setdefault(partition, {})
         _, version = rows.get(key, ("", None))
         if version != replaces:
+            self._world.happened.note("a conflict of an ETag")
             message = f"the row is at version {version}, not {replaces}"
             raise StoreConflictError(message)
         new = f"v{next(self._stores.versions)}"
@@ -403,15 +455,17 @@ class SimulatedTelemetry:
 class SimulatedAllowlist:
     """The allowlist's document, as people leave it."""
 
-    def __init__(self, process: Process, world: World, shelf: Shelf) -> None:
+    def __init__(self, process: Process, world: World, checker: Checker, shelf: Shelf) -> None:
         self._process = process
         self._world = world
+        self._checker = checker
         self._shelf = shelf
 
     async def read(self) -> Document:
         await self._process.pause(self._process.chaos.store_latency())
         document = self._shelf.document
         DOCUMENT.set(ReadDocument(document, self._world.now()))
+        self._checker.on_document(document)
         if document is None:
             msg = "memory"
             raise AllowlistError(msg, [Problem(0, 0, "the storage account does not answer")])

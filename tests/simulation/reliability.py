@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from tests.simulation.happened import CATALOGUE
+
 if TYPE_CHECKING:
     from tests.simulation.campaign import Campaign
 
@@ -24,6 +26,7 @@ def figures(result: Campaign, seconds: float) -> str:
         ("ledger records", f"{sum(number for name, number in counts.items() if name.startswith('record ')):,}"),
         ("approvals sent by the engine", f"{counts['write Approved']:,}"),
         ("approvals confirmed", f"{counts['confirmed']:,}"),
+        ("approvals revoked because their rule was gone", f"{result.happened['an approval revoked']:,}"),
         ("approvals and rejections by persons", f"{_sum(counts, 'write Approved by', 'write Rejected by'):,}"),
         ("approvals taken back: an impostor's", f"{counts['taken back, impostor']:,}"),
         (
@@ -33,10 +36,25 @@ def figures(result: Campaign, seconds: float) -> str:
         ("race 1: the genuine connection is gone, unseen", f"{counts['race 1']:,}"),
         ("race 2: the genuine connection comes late", f"{counts['race 2']:,}"),
         ("race 3: the genuine one taken back beside a later impostor", f"{counts['race 3']:,}"),
-        ("messages put aside as poison", f"{counts['poison']:,}"),
+        ("awaits of the services that were come to", f"{len(result.awaits):,}"),
+        ("awaits of the services at which a worker died", f"{len(result.died_at & result.awaits):,}"),
         ("minutes, all cores of the machine that made this table", f"{seconds / 60:.1f}"),
     ]
     return "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)])
+
+
+def happened(result: Campaign) -> str:
+    """How often each trouble came, and in how many stories."""
+    rows = ["| by | what | times | in stories |", "|---|---|---|---|"]
+    for by, names in CATALOGUE.items():
+        for place, name in enumerate(names):
+            rows.append(f"| {'' if place else by} | {name} | {result.happened[name]:,} | {result.stories[name]:,} |")
+    return "\n".join(rows)
+
+
+def missing(result: Campaign) -> list[str]:
+    """What never happened."""
+    return [name for names in CATALOGUE.values() for name in names if not result.stories[name]]
 
 
 def _sum(counts: dict[str, int], *names: str) -> int:

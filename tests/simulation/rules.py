@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from hashlib import sha256
+from typing import TYPE_CHECKING, Final
 
 from shared.ports import Document
 from tests.simulation.story import RuleSpec
@@ -12,6 +13,9 @@ from tests.simulation.world import GROUP, PINNED, SUBSCRIPTIONS, World
 if TYPE_CHECKING:
     from shared.core.arm_id import ArmId
     from shared.core.model import Target
+
+
+SOURCE: Final = "memory:allowlist.yaml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +33,18 @@ class Editor:
 
     world: World
     meaning: dict[str, Rules] = field(default_factory=dict)
+    """By text."""
+    digests: dict[str, Rules] = field(default_factory=dict)
+    """By the digest that decisions record."""
     editions: int = 0
 
+    def back_to(self, rules: Rules) -> Document:
+        """The first document that said this, to the byte: as when a change is reverted."""
+        text = next((text for text, meant in self.meaning.items() if meant == rules), None)
+        return Document(source=SOURCE, text=text) if text is not None else self.write(rules)
+
     def write(self, rules: Rules) -> Document:
+        """A new edition, with a digest of its own."""
         self.editions += 1
         lines = [f"# edition {self.editions}", "version: 1", f"paused: {str(rules.paused).lower()}"]
         lines.append("rules:" if rules.specs else "rules: []")
@@ -40,8 +53,8 @@ class Editor:
         if not rules.valid:
             lines.append("surprise: true")
         text = "\n".join(lines) + "\n"
-        self.meaning[text] = rules
-        return Document(source="memory:allowlist.yaml", text=text)
+        self.meaning[text] = self.digests[digest_of(text)] = rules
+        return Document(source=SOURCE, text=text)
 
     def _rule(self, spec: RuleSpec) -> list[str]:
         world = self.world
@@ -71,7 +84,14 @@ class Editor:
             lines.append(f'    endpoint_name: "{spec.template}"')
         if spec.accept_exposure_change:
             lines.append("    accept_exposure_change: true")
+        if spec.on_removal:
+            lines.append(f"    on_removal: {spec.on_removal}")
         return lines
+
+
+def digest_of(text: str) -> str:
+    """What decisions record of a document."""
+    return sha256(text.encode()).hexdigest()
 
 
 def is_about(spec: RuleSpec, service: ArmId, target: Target, world: World) -> bool:

@@ -41,6 +41,8 @@ class Fault(StrEnum):
     """The ledger and the state store are away for a while."""
     STORE_LOST_ANSWERS = "store_lost_answers"
     """A store's write that is done and not answered."""
+    STORE_CONFLICTS = "store_conflicts"
+    """A store's write that is done, sent once more below us because its answer was lost, and then refused as a conflict."""
     STATE_LOSS = "state_loss"
     """What is remembered about the targets is lost."""
     CRASHES = "crashes"
@@ -49,6 +51,8 @@ class Fault(StrEnum):
     REPEATED_EVENTS = "repeated_events"
     LATE_EVENTS = "late_events"
     FORGED_EVENTS = "forged_events"
+    REPEATED_MESSAGES = "repeated_messages"
+    """A message of the queue that was worked off, and is not gone."""
 
 
 class Act(StrEnum):
@@ -75,6 +79,20 @@ class Act(StrEnum):
     DENY = "deny"
     """A deny rule for one target."""
     REMOVE_RULE = "remove_rule"
+    """The first rules go: ``many`` of them."""
+    RENAME_RULES = "rename_rules"
+    """The same rules under other ids."""
+    MOVE_RULES = "move_rules"
+    """The rules name another service."""
+    EXPIRE_RULES = "expire_rules"
+    """The rules' last day was yesterday."""
+    ASK_FOR_REVOKING = "ask_for_revoking"
+    """The rules ask, from now on, for their approvals to end with them."""
+    NO_REVOKING = "no_revoking"
+    """The rules ask for that no more."""
+    OBSERVE = "observe"
+    """The app is deployed anew, in observe mode."""
+    ENFORCE = "enforce"
     OTHER_WORDS = "other_words"
     """An edit that changes nothing but the document's bytes."""
 
@@ -106,7 +124,7 @@ class Action:
     dated: bool = True
     """Whether Azure says when the link was made."""
     many: int = 1
-    """So many impostors."""
+    """So many impostors, or rules."""
     pinned: bool = False
     """Whether the impostor's endpoint lives where the genuine ones do."""
     pick: int = 0
@@ -131,6 +149,8 @@ class RuleSpec:
     template: str = ""
     accept_exposure_change: bool = False
     expires: str = ""
+    on_removal: str = ""
+    """``revoke``, or nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

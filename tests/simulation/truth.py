@@ -156,7 +156,7 @@ class CodeTruth:
             case Code.BUDGET_SPENT:
                 ok = self._spent()
             case Code.OBSERVE_ONLY:
-                ok = not self.story.enforce
+                ok = not self.oracle.world.enforce
             case Code.WEAK_EVIDENCE:
                 ok = any(not spec.signed and not spec.pinned for spec in allows)
             case Code.TIER_UNKNOWN:

@@ -9,8 +9,9 @@ from itertools import count
 from typing import TYPE_CHECKING, Final
 
 from shared.core.confirm import TakeBackPolicy
-from shared.core.errors import LinkguardError
+from shared.core.errors import LinkguardError, MessageError
 from shared.core.event import RawEvent, Verb
+from shared.core.message import PartMessage, decode
 from shared.core.verdict import Mode
 from shared.services import rounds
 from shared.services.budget import Budgets
@@ -22,7 +23,7 @@ from shared.services.snapshot import Snapshots
 from shared.services.telemetry import ToldLedger
 from shared.services.work import Work
 from tests.simulation.chaos import ARM_TIMEOUT, Chaos
-from tests.simulation.frame import forget
+from tests.simulation.frame import SWEEP, Sweep, forget
 from tests.simulation.invariants import Checker
 from tests.simulation.ports import (
     CANARY,
@@ -39,7 +40,7 @@ from tests.simulation.ports import (
     WorkerClock,
 )
 from tests.simulation.story import Fault, Story
-from tests.simulation.world import KEY, KEY_ID, SUBSCRIPTIONS, World
+from tests.simulation.world import KEY, KEY_ID, World, scanned_subscriptions
 
 if TYPE_CHECKING:
     import asyncio
@@ -53,6 +54,7 @@ RECHECK: Final = timedelta(seconds=15)
 RECHECK_MOST: Final = timedelta(minutes=10)
 VISIBILITY: Final = 120.0
 """Seconds until a message that nobody deleted is there again."""
+MINUTES: Final = 120.0
 POISON: Final = 5
 """Deliveries after which a message is put aside."""
 SWEEP_RUN: Final = timedelta(seconds=20)
@@ -63,7 +65,7 @@ def settings_of(story: Story) -> EngineSettings:
     """The engine's settings in a story."""
     return EngineSettings(
         mode=Mode.ENFORCE if story.enforce else Mode.OBSERVE,
-        subscriptions=tuple(sorted(set(SUBSCRIPTIONS[: 1 + max(0, *(one.subscription for one in story.services))]))),
+        subscriptions=scanned_subscriptions(story),
         settle=SETTLE,
         confirm_deadline=timedelta(seconds=story.deadline),
         take_back=TakeBackPolicy(story.take_back),
@@ -111,9 +113,9 @@ class Setting:
             azure=azure,
             ledger=SimulatedLedger(process, self.world, self.checker, self.stores),
             state=state,
-            allowlist=SimulatedAllowlist(process, self.world, self.shelf),
+            allowlist=SimulatedAllowlist(process, self.world, self.checker, self.shelf),
             clock=WorkerClock(process, self.world),
-            settings=self.settings,
+            settings=replace(self.settings, mode=Mode.ENFORCE if process.enforce else Mode.OBSERVE),
             snapshots=Snapshots(azure, state),
             budgets=Budgets(state),
         )
@@ -135,13 +137,13 @@ class Worker:
         self._begin()
 
     def _begin(self) -> None:
-        self.process = Process(self.name, self._setting.chaos, skew=self._skew)
+        self.process = Process(self.name, self._setting.chaos, enforce=self._setting.world.enforce, skew=self._skew)
         self.process.on_death = self._died
         self.work = self._setting.work(self.process)
 
     def _died(self) -> None:
         self._setting.say(self.name, "DIES")
-        self._setting.checker.counts["crashes"] += 1
+        self._setting.checker.counts["deaths"] += 1
         self.process = self.work = None
         self._setting.world.loop.call_later(self._setting.chaos.rng.uniform(1, 90), self._begin)
 
@@ -174,6 +176,8 @@ class _Message:
     inserted: datetime
     """In whole seconds, as a queue has it."""
     deliveries: int = 0
+    worked_off: bool = False
+    """Whether its work was done once, though it is not gone."""
     done: bool = False
 
 
@@ -184,6 +188,9 @@ class Queue:
         self._setting = setting
         self._workers = workers
         self._numbers = count(1)
+        self._newest = 0
+        self._sweeps: dict[str, Sweep] = {}
+        """Those that go on in messages, by their ids."""
         self.open = True
         setting.insert = self.insert
 
@@ -191,25 +198,36 @@ class Queue:
 
     def event(self, verb: Verb, uri: str) -> None:
         """An event: lost, late, repeated, in any order."""
-        chaos = self._setting.chaos
+        chaos, happened = self._setting.chaos, self._setting.world.happened
         if chaos.strikes(Fault.LOST_EVENTS, rate=0.4):
+            happened.note("an event lost")
             return
+        number = next(self._numbers)
         raw = RawEvent(
-            id=f"event-{next(self._numbers)}",
+            id=f"event-{number}",
             type=verb.value,
             subject=uri,
             time=self._setting.world.now(),
             data={"resourceUri": uri, "claims": {"name": CANARY}, "authorization": {"evidence": CANARY}},
         )
         times = 1 + (chaos.rng.randint(1, 3) if chaos.strikes(Fault.REPEATED_EVENTS, rate=0.4) else 0)
+        if times > 1:
+            happened.note("an event repeated")
         for _ in range(times):
             late = chaos.strikes(Fault.LATE_EVENTS, rate=0.4)
-            self._hand_over(raw, chaos.rng.uniform(0.5, 1800 if late else 10))
+            seconds = chaos.rng.uniform(0.5, 1800 if late else 10)
+            if seconds > MINUTES:
+                happened.note("an event late by minutes")
+            self._hand_over(raw, seconds, number)
 
-    def _hand_over(self, raw: RawEvent, seconds: float) -> None:
+    def _hand_over(self, raw: RawEvent, seconds: float, number: int) -> None:
         def deliver() -> None:
-            if self.open:
-                self._any().start(lambda work: take_event(work, raw), lambda: self._hand_over(raw, 30.0))
+            if not self.open:
+                return
+            if number < self._newest:
+                self._setting.world.happened.note("an event overtaken by a later one")
+            self._newest = max(self._newest, number)
+            self._any().start(lambda work: take_event(work, raw), lambda: self._hand_over(raw, 30.0, number))
 
         self._setting.world.loop.call_later(seconds, deliver)
 
@@ -218,6 +236,10 @@ class Queue:
     def insert(self, text: str, delay: timedelta) -> str:
         """Put a message on the queue."""
         message = _Message(f"message-{next(self._numbers)}", text, self._setting.world.now().replace(microsecond=0))
+        if (part := _part_of(text)) is not None:
+            self._setting.world.happened.note("a sweep that goes on in messages")
+            sweep = SWEEP.get() or Sweep(started=self._setting.world.now())
+            self._sweeps.setdefault(part.sweep, sweep)
         self._later(message, delay.total_seconds() + self._setting.chaos.rng.uniform(0.05, 1.0))
         return message.id
 
@@ -231,9 +253,11 @@ class Queue:
         if message.done or not self.open:
             return
         message.deliveries += 1
+        happened = self._setting.world.happened
         if message.deliveries > POISON:
             self._setting.say("queue", f"{message.id} is poison")
             self._setting.checker.counts["poison"] += 1
+            happened.note("a message put aside as poison")
             self._any().start(lambda work: take_poison(work, message.id, message.text), lambda: self._later(message, 10.0))
             return
         failed: list[bool] = []
@@ -241,20 +265,37 @@ class Queue:
         def on_failure() -> None:
             if not failed:
                 failed.append(True)
+                happened.note("a message again after a failure")
                 self._later(message, self._setting.chaos.rng.uniform(5, 60))
 
         def on_timeout() -> None:
             if not failed and not message.done:
+                if not message.worked_off:
+                    happened.note("a message again, its visibility timeout over")
                 self._deliver(message)
 
         self._setting.world.loop.call_later(VISIBILITY, on_timeout)
         self._any().start(lambda work: self._take(work, message), on_failure)
 
-    @staticmethod
-    async def _take(work: Work, message: _Message) -> None:
+    async def _take(self, work: Work, message: _Message) -> None:
+        if (part := _part_of(message.text)) is not None:
+            SWEEP.set(self._sweeps.get(part.sweep))
         arrival = Arrival(id=message.id, text=message.text, inserted=message.inserted, tries=message.deliveries)
         await take_message(work, arrival)
+        if self._setting.chaos.strikes(Fault.REPEATED_MESSAGES, rate=0.3):
+            # The host could not delete it: it comes again when it is visible again.
+            self._setting.world.happened.note("a message again, though its work was done")
+            message.worked_off = True
+            return
         message.done = True
+
+
+def _part_of(text: str) -> PartMessage | None:
+    try:
+        message = decode(text)
+    except MessageError:
+        return None
+    return message if isinstance(message, PartMessage) else None
 
 
 class Timer:
@@ -278,12 +319,17 @@ class Timer:
         self._tick(self._setting.story.sweep_every)
 
     async def _run(self, work: Work) -> None:
+        with_sweep(self._setting.world)
         result = await rounds.run(work)
         if result is not None:
             tell(self._setting, result)
 
 
+def with_sweep(world: World) -> None:
+    """What is looked at from here on is looked at by a new sweep."""
+    SWEEP.set(Sweep(started=world.now()))
+
+
 def tell(setting: Setting, result: SweepResult) -> None:
     """Hand a sweep's results to the checker."""
-    for one in result.targets:
-        setting.checker.on_result(one)
+    setting.checker.on_sweep(result)

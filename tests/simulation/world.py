@@ -30,6 +30,7 @@ from shared.core.model import (
     Target,
 )
 from shared.core.request_message import assemble, message_payload
+from tests.simulation.happened import Happened
 from tests.simulation.story import START, Action
 
 if TYPE_CHECKING:
@@ -53,6 +54,9 @@ SIGNED_FOR: Final = timedelta(hours=2)
 """How long a signed message counts."""
 STALE_FOR: Final = 20.0
 """Seconds by which a connections' list lags at most."""
+LONG: Final = 180.0
+LAG: Final = 1800.0
+FLOOD: Final = 7
 
 
 @dataclass(slots=True, eq=False)
@@ -80,6 +84,13 @@ class TrueConnection:
     created: datetime
     there: bool = True
     last_approved_by: str = ""
+    approved_since: datetime | None = None
+    """Since when it has been Approved; None where it is not."""
+
+
+def scanned_subscriptions(story: Story) -> tuple[str, ...]:
+    """Those that the sweeps of a story list."""
+    return SUBSCRIPTIONS[: 1 + max(0, *(service.subscription for service in story.services))]
 
 
 class World:
@@ -90,6 +101,9 @@ class World:
         self.loop = loop
         self.rng = rng
         self.timeline = timeline
+        self.happened = Happened()
+        self.enforce = story.enforce
+        """Whether the app is deployed in the mode that writes."""
         self.services: list[ArmId] = []
         self.targets: list[Target] = []
         self.sites: dict[Target, Site] = {}
@@ -136,6 +150,7 @@ class World:
             created_at=self.now() if act.dated else None,
         )
         true = TrueLink(life=len(self.lives) + 1, link=link, made=act, created_at=self.now())
+        self._note_link(true)
         self.links[id_] = true
         self.lives.append(true)
         self.say(f"link {id_.parent.name}/{id_.name} begins (life {true.life}), message {link.request_message[:24]!r}")
@@ -145,14 +160,36 @@ class World:
                 self._later(act.connects_after, lambda: self._open(true))
         self.on_link_made(link)
 
+    def _note_link(self, true: TrueLink) -> None:
+        act, note = true.made, self.happened.note
+        if any(one.link.id == true.link.id for one in self.lives):
+            note("make a link anew under the same name")
+        if act.provisioned_after > LONG:
+            note("a link that takes more than three minutes")
+        if act.ends == "Running":
+            note("a link that is stuck")
+        if not act.dated:
+            note("a link without createdAt")
+        if act.service > 0:
+            foreign = self.services[act.service].subscription == FOREIGN
+            note(f"a link of a SignalR of their own, {'not scanned' if foreign else 'scanned'}")
+            if true.link.request_message.startswith("lg1."):
+                note("a signed message replayed by a link")
+
     def _provisioned(self, true: TrueLink) -> None:
         if true.alive and true.link.provisioning is LinkProvisioning.CREATING and true.made.ends != "Running":
             true.link = replace(true.link, provisioning=LinkProvisioning.read(true.made.ends))
+            if true.link.provisioning is LinkProvisioning.FAILED:
+                self.happened.note("a link that fails")
             self.say(f"link {_name(true.link)} is {true.link.provisioning.value}")
             self.on_link_made(true.link)
 
     def _open(self, true: TrueLink) -> None:
         if true.alive and true.link.provisioning is not LinkProvisioning.DELETING and true.link.target is not None:
+            over = true.link.provisioning is LinkProvisioning.SUCCEEDED
+            self.happened.note(f"a connection {'after' if over else 'before'} its link's Succeeded")
+            if true.connections:
+                self.happened.note("a replica's connection")
             self.connect(true.link.target, true.made, true.link.request_message, owner=true)
 
     def delete_link(self, act: Action) -> None:
@@ -160,6 +197,7 @@ class World:
         if true is None or true.link.provisioning is LinkProvisioning.DELETING:
             return
         true.link = replace(true.link, provisioning=LinkProvisioning.DELETING)
+        self.happened.note("delete a link")
         self.say(f"link {_name(true.link)} is being deleted")
         seconds = self.rng.uniform(2, 40)
         for connection in true.connections:
@@ -181,8 +219,8 @@ class World:
             self.signed[text] = (service, target, act.name, expires)
             return text
         if act.message == "stolen":
-            id_ = self.services[act.service].child("sharedPrivateLinkResources", act.name)
-            return next((one.link.request_message for one in reversed(self.lives) if one.link.id == id_), "please approve")
+            called = (one.link.request_message for one in reversed(self.lives) if one.link.name == act.name)
+            return next(called, "please approve")
         return act.message
 
     # Connections
@@ -210,8 +248,31 @@ class World:
         self._changed(target)
 
     def impostor(self, act: Action) -> None:
+        self._note_impostor(act)
         for _ in range(act.many):
             self.connect(self.targets[act.target], act, self.message(act), owner=None)
+
+    def _note_impostor(self, act: Action) -> None:
+        note, target, message = self.happened.note, self.targets[act.target], self.message(act)
+        if act.many >= FLOOD:
+            note("a flood")
+        links = [one for one in self.links.values() if one.link.target == target and one.link.name == act.name]
+        alike = [one for one in links if one.link.request_message == message]
+        genuine = [one for link in alike for one in link.connections if one.there]
+        if alike:
+            note("a name and a message copied")
+            if message.startswith("lg1."):
+                note("a signed message replayed by a connection")
+        elif any(one.link.target == target for one in self.links.values()):
+            note("a name or a message that nearly fits")
+        if any(one.connection.status in {ConnectionStatus.APPROVED, ConnectionStatus.APPROVING} for one in genuine):
+            note("an impostor after the approval")
+        elif genuine:
+            note("an impostor beside the genuine connection")
+        elif links:
+            note("an impostor before the genuine connection")
+        else:
+            note("an impostor before the link")
 
     def impostor_leaves(self, act: Action) -> None:
         if (true := self.pick(act.pick, genuine=False)) is not None:
@@ -246,6 +307,7 @@ class World:
         self._become(true, ConnectionStatus.APPROVING, description, by)
         limit = self.story.approving
         if limit < 0 and self.rng.random() < 0.3:
+            self.happened.note("an Approving that never ends")
             return
         self._later(self.rng.uniform(0, abs(limit)), lambda: self._approved(true))
 
@@ -255,6 +317,7 @@ class World:
 
     def _become(self, true: TrueConnection, status: ConnectionStatus, description: str, by: str) -> None:
         true.connection = replace(true.connection, status=status, status_text=status.value, description=description)
+        true.approved_since = self.now() if status is ConnectionStatus.APPROVED else None
         self.say(f"connection {true.connection.id.name} ({whose(true)}) is {status.value}, by {by}")
         self._changed(true.connection.target)
         self._follow(true)
@@ -281,7 +344,7 @@ class World:
     def remove(self, true: TrueConnection) -> None:
         if not true.there:
             return
-        true.there = False
+        true.there, true.approved_since = False, None
         true.connection = replace(true.connection, status=ConnectionStatus.DISCONNECTED, status_text="Disconnected")
         self.say(f"connection {true.connection.id.name} ({whose(true)}) is gone")
         self._changed(true.connection.target)
@@ -293,11 +356,20 @@ class World:
         link = true.owner
         if link is None or not link.alive or true.connection.status is ConnectionStatus.APPROVING:
             return
+        self._note_status(link)
         if link.made.null_for > 0:
             link.link = replace(link.link, status=LinkStatus.UNKNOWN)
             self._later(link.made.null_for, lambda: self._show(link, null_over=True))
         if link.made.shows_after >= 0:
             self._later(max(link.made.shows_after, link.made.null_for), lambda: self._show(link))
+
+    def _note_status(self, link: TrueLink) -> None:
+        if link.made.null_for > 0:
+            self.happened.note("a link's status null")
+        if link.made.shows_after < 0:
+            self.happened.note("a link's status that never moves")
+        elif max(link.made.shows_after, link.made.null_for) >= LAG:
+            self.happened.note("a link's status half an hour late or more")
 
     def _show(self, link: TrueLink, *, null_over: bool = False) -> None:
         if not link.alive:
@@ -330,6 +402,10 @@ class World:
     def subscription(self, subscription: str) -> tuple[SignalR, ...]:
         found = (self.service(id_) for id_ in self.services if id_.subscription == subscription)
         return tuple(one for one in found if one is not None)
+
+    def host_names(self, target: Target) -> tuple[str, ...]:
+        """The names under which a site is called; every service's upstream leads to the first site."""
+        return (f"{target.site.name}.example",)
 
     def listed(self, target: Target, *, lag: float = 0.0) -> tuple[Connection, ...]:
         """The target's connections as they were ``lag`` seconds ago."""
