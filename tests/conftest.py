@@ -7,9 +7,9 @@ import os
 import pytest
 from hypothesis import settings
 
-from tests.azurite.fixture import azurite
+from tests.azurite.fixture import azurite, secure_azurite
 
-__all__ = ["azurite"]
+__all__ = ["azurite", "secure_azurite"]
 
 # A busy machine is slow, not wrong.
 settings.register_profile("linkguard", deadline=None, print_blob=True)

@@ -19,6 +19,7 @@ from shared.adapters.files import MAX_BYTES
 from shared.adapters.storage_queue import StorageQueue
 from shared.core.errors import AllowlistError, ConfigError, QueueError
 from tests.azurite.proxy import Trouble, proxy_to
+from tests.azurite.secure import Identity
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from azure.storage.blob.aio import BlobClient
     from azure.storage.queue.aio import QueueClient
 
+    from tests.azurite.secure import SecureAzurite
     from tests.azurite.server import Azurite
 
 CONTAINER = "adapter-tests"
@@ -98,6 +100,30 @@ def test_no_token_over_plain_http(azurite: Azurite) -> None:
         StorageQueue.with_identity(azurite.queue_endpoint, LocalCredential())
     with pytest.raises(ConfigError):
         BlobAllowlist.with_identity(url(azurite), LocalCredential())
+
+
+async def test_an_identity_is_enough_for_the_queue(secure_azurite: SecureAzurite) -> None:
+    """With a token alone: the queue is made, a message put; the token asked for is one for Azure Storage."""
+    identity, endpoint, transport = Identity(), secure_azurite.queue_endpoint, secure_azurite.transport
+    async with StorageQueue.with_identity(endpoint, identity, queue="by-identity", transport=transport()) as queue:
+        id_ = await queue.put("text")
+    async with QueueServiceClient(endpoint, credential=identity, transport=transport()) as service:
+        (message,) = [one async for one in service.get_queue_client("by-identity").receive_messages()]
+    assert (message.id, message.content) == (id_, "text")
+    assert identity.scopes == {"https://storage.azure.com/.default"}
+
+
+async def test_an_identity_is_enough_for_the_allowlist(secure_azurite: SecureAzurite) -> None:
+    """With a token alone the blob is read, and noticed to have changed."""
+    identity, endpoint, transport = Identity(), secure_azurite.blob_endpoint, secure_azurite.transport
+    async with BlobServiceClient(endpoint, credential=identity, transport=transport()) as service:
+        container = await service.create_container("by-identity")
+        blob = f"{endpoint}/by-identity/{NAME}"
+        async with BlobAllowlist.with_identity(blob, identity, transport=transport()) as allowlist:
+            for text in ("version: 1", "version: 2"):
+                await container.upload_blob(NAME, text.encode(), overwrite=True)
+                assert (await allowlist.read()).text == text
+    assert identity.scopes == {"https://storage.azure.com/.default"}
 
 
 # The allowlist

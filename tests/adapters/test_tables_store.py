@@ -8,23 +8,14 @@ import re
 import subprocess
 import sys
 import zlib
-from base64 import urlsafe_b64encode
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from ipaddress import IPv4Address
-from secrets import token_bytes, token_hex
-from typing import TYPE_CHECKING, Any, Self
+from secrets import token_hex
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from azure.core.credentials import AccessToken
-from azure.core.pipeline.transport import AioHttpTransport
 from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient, TableServiceClient
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -33,16 +24,16 @@ from shared.adapters.tables_store import TablesStore
 from shared.core.errors import ConfigError, LedgerBrokenError, StoreConflictError, StoreUnavailableError
 from shared.core.ledger import EMPTY, canonical, seal
 from tests.azurite.proxy import Proxy, Trouble, proxy_to
-from tests.azurite.server import ACCOUNT, free_ports, programs, serve
+from tests.azurite.secure import Identity
+from tests.azurite.server import ACCOUNT, free_ports
 from tests.contract.ledgers import CHAIN, all_records, append, entry, faults
 from tests.contract.test_ledger_contract import noise
-from tests.npm import require_node
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
-    from pathlib import Path
+    from collections.abc import AsyncIterator
 
     from shared.core.ledger import Json
+    from tests.azurite.secure import SecureAzurite
     from tests.azurite.server import Azurite
 
 BATCH = "$batch"
@@ -476,76 +467,10 @@ async def test_a_head_that_cannot_be_decoded(tables: Setup) -> None:
 # Identity
 
 
-class Identity:
-    """A credential whose tokens Azurite takes: it checks their audience and times, not their signature."""
-
-    def __init__(self) -> None:
-        self.scopes: set[str] = set()
-
-    async def get_token(self, *scopes: str, **_: Any) -> AccessToken:  # noqa: ANN401  the SDK's protocol
-        self.scopes |= set(scopes)
-        now = datetime.now(UTC)
-        claims: dict[str, Json] = {
-            "aud": "https://storage.azure.com",
-            "iss": "https://sts.windows.net/00000000-0000-0000-0000-00000000000a/",
-            "iat": int((now - timedelta(minutes=5)).timestamp()),
-            "nbf": int((now - timedelta(minutes=5)).timestamp()),
-            "exp": int((now + timedelta(hours=1)).timestamp()),
-        }
-        header: dict[str, Json] = {"alg": "none", "typ": "JWT"}
-        parts = [urlsafe_b64encode(canonical(part).encode()).rstrip(b"=").decode() for part in (header, claims)]
-        return AccessToken(
-            ".".join([*parts, urlsafe_b64encode(token_bytes(8)).decode().rstrip("=")]), int(now.timestamp()) + 3600
-        )
-
-    async def close(self) -> None:
-        pass
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        pass
-
-
-@pytest.fixture
-def secure_tables(tmp_path: Path) -> Iterator[tuple[str, Path]]:
-    """Azurite's tables over https with tokens, and the certificate to trust."""
-    node = require_node("to run Azurite")
-    program = programs() / "table" / "main.js"
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    (tmp_path / "cert.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    (tmp_path / "key.pem").write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    (port,) = free_ports(1)
-    command = [node, str(program), "--silent", "--inMemoryPersistence", "--disableTelemetry", "--skipApiVersionCheck"]
-    command += ["--tableHost", "127.0.0.1", "--tablePort", str(port), "--oauth", "basic"]
-    command += ["--cert", str(tmp_path / "cert.pem"), "--key", str(tmp_path / "key.pem")]
-    with serve(command, [port], tmp_path, environment={"AZURITE_ACCOUNTS": f"{ACCOUNT}:{token_hex(32)}"}):
-        yield f"https://127.0.0.1:{port}/{ACCOUNT}", tmp_path / "cert.pem"
-
-
-async def test_an_identity_is_enough(secure_tables: tuple[str, Path]) -> None:
+async def test_an_identity_is_enough(secure_azurite: SecureAzurite) -> None:
     """With a token alone, no key, both ports work; the token asked for is one for Azure Storage."""
-    endpoint, certificate = secure_tables
     identity = Identity()
-    transport = AioHttpTransport(connection_verify=str(certificate))
-    async with TablesStore.with_identity(endpoint, identity, transport=transport) as store:
+    async with TablesStore.with_identity(secure_azurite.table_endpoint, identity, transport=secure_azurite.transport()) as store:
         await append(store, entry("d1", inputs={"a": 1}))
         assert await faults(store) == []
         await store.put("seen", "key", 1, replaces=None)
