@@ -50,6 +50,9 @@ param immutableDays int = 365
 @description('True once the anchors\' immutability policy is locked (docs/deploy.md): it is left alone from then on.')
 param lockAnchors bool = false
 
+@description('The container of the ledger\'s anchors. Another one after the ledger was lost: docs/disaster.md.')
+param anchorContainerName string = 'ledger-anchors'
+
 @description('How long logs are kept, days.')
 @minValue(30)
 @maxValue(730)
@@ -79,7 +82,6 @@ var tableNames = ['linkguardledger', 'linkguardstate']
 var packageContainerName = 'app-package'
 var deadLetterContainerName = 'dead-letters'
 var allowlistContainerName = 'allowlist'
-var anchorContainerName = 'ledger-anchors'
 
 resource group 'Microsoft.Resources/resourceGroups@2024-03-01' = {
   name: '${abbreviations.resourceGroup}linkguard-${environmentName}'

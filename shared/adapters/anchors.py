@@ -60,6 +60,11 @@ class BlobAnchors:
             async for name in self._client.list_blob_names(name_starts_with=prefix or None):
                 yield name
 
+    async def chains(self) -> set[str]:
+        """What the service finds before the first slash of the names."""
+        with _errors():
+            return {item.name.rstrip("/") async for item in self._client.walk_blobs(delimiter="/") if item.name.endswith("/")}
+
     async def read(self, name: str) -> bytes:
         """What a blob holds."""
         with _errors():
@@ -136,6 +141,11 @@ class FolderAnchors:
         with _file_errors():
             paths = (path for path in self._folder.rglob("*") if path.is_file())
             return sorted(name for path in paths if (name := path.relative_to(self._folder).as_posix()).startswith(prefix))
+
+    async def chains(self) -> set[str]:
+        """The folders in it."""
+        with _file_errors():
+            return await asyncio.to_thread(lambda: {path.name for path in self._folder.iterdir() if path.is_dir()})
 
     async def read(self, name: str) -> bytes:
         """What a file holds."""

@@ -38,6 +38,10 @@ class AnchorStore(Protocol):
         """Every name that begins so."""
         ...
 
+    async def chains(self) -> set[str]:
+        """What stands before the first slash of a name, each once: few, where there are many names."""
+        ...
+
     async def read(self, name: str) -> bytes:
         """What one holds."""
         ...
@@ -133,7 +137,7 @@ class ExportResult:
 
 
 async def export(ledger: Ledger, anchors: AnchorStore) -> ExportResult:
-    """Anchor what every chain has gained since its last anchor, and check it on the way.
+    """Anchor what every chain has gained since its last anchor, and check it on the way; a chain that is gone is a fault.
 
     Two exports at once do no harm: they write the same anchors, or overlapping ones that agree.
 
@@ -142,12 +146,16 @@ async def export(ledger: Ledger, anchors: AnchorStore) -> ExportResult:
 
     """
     faults: list[ChainFault] = []
+    anchored = await anchors.chains()
+    # Read after them: a chain that begins meanwhile is in the ledger before it is among the anchors.
     chains = await ledger.chains()
     written = 0
     for chain in chains:
         found, count = await _export_chain(ledger, anchors, chain)
         faults += found
         written += count
+    for digest in sorted(anchored - set(map(chain_digest, chains))):
+        faults += await AnchorCheck(anchors, await _anchored(anchors, f"{digest}/")).missing()
     return ExportResult(chains=len(chains), records=written, faults=tuple(faults))
 
 

@@ -184,6 +184,14 @@ def string_list(path: str, variable: str) -> list[str]:
     return strings(file(path).variables[variable])
 
 
+def containers() -> dict[str, str]:
+    """The names of the containers of main.bicep, by the variable or the parameter that holds them."""
+    main = file("main.bicep")
+    held = {name: node for name, node in main.variables.items() if name.endswith("ContainerName")}
+    defaults = re.findall(r"^param (\w+ContainerName) string = '([^']+)'$", text(main.root), re.MULTILINE)
+    return {name: strings(node)[0] for name, node in held.items()} | dict(defaults)
+
+
 def member_uses(found: File, module: str) -> set[str]:
     """The outputs of ``module`` that a file asks for."""
     return set(re.findall(rf"\b{module}(?:\[[^\]]*\])?\.outputs\.(\w+)", text(found.root)))

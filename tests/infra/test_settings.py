@@ -104,7 +104,7 @@ def test_the_queues_are_those_the_functions_take_from() -> None:
 
 def test_every_container_that_a_setting_names_is_made() -> None:
     """The allowlist's, the anchors' and the dead letters'; and the reverse, but for the package's, which the platform reads."""
-    containers = {name for name in bicep.file("main.bicep").variables if name.endswith("ContainerName")}
+    containers = set(bicep.containers())
     named = {word for text in set_by_main().values() for word in re.findall(r"\b\w+ContainerName\b", text)}
     assert named == containers - {"packageContainerName"}
     for name, module in (
@@ -134,9 +134,7 @@ def test_dead_letters_do_not_stay() -> None:
 def test_each_name_is_one_that_storage_takes() -> None:
     """Queues and containers: 3 to 63 lower-case letters, digits and single dashes; tables: letters and digits."""
     queues = bicep.string_list("main.bicep", "queueNames")
-    containers = [
-        bicep.strings(node)[0] for name, node in bicep.file("main.bicep").variables.items() if name.endswith("ContainerName")
-    ]
+    containers = bicep.containers().values()
     assert len(containers) == 4
     for name in (*queues, *containers):
         assert re.fullmatch(r"(?=.{3,63}$)[a-z0-9]+(-[a-z0-9]+)*", name), name

@@ -169,6 +169,24 @@ async def test_a_chain_that_is_gone_is_found_by_its_name(anchors: AnchorStore) -
     ]
 
 
+async def test_an_export_finds_a_chain_that_is_gone(anchors: AnchorStore) -> None:
+    """Though the ledger has nothing left to say of it, and though nobody verifies; a note beside the chains is none."""
+    ledger = MemoryLedger()
+    await append(ledger, "one", 2)
+    await append(ledger, "two", 1)
+    await anchors.create("notes/README.txt", b"hands off")
+    assert (await export(ledger, anchors)).faults == ()
+    assert await anchors.chains() == {chain_digest("one"), chain_digest("two"), "notes"}
+    left = MemoryLedger()
+    await append(left, "two", 2)
+    result = await export(left, anchors)
+    assert [(fault.chain, fault.message) for fault in result.faults] == [
+        ("one", "an anchor has 2 records of this chain, the ledger none")
+    ]
+    assert result.records == 1, "the others are anchored all the same"
+    assert {fault.chain for fault in (await export(MemoryLedger(), anchors)).faults} == {"one", "two"}
+
+
 async def test_a_broken_chain_is_not_anchored_and_the_others_are(anchors: AnchorStore) -> None:
     """And it is told, as a record and as a failure of the function."""
     ledger = MemoryLedger()

@@ -95,9 +95,7 @@ def test_what_is_deployed_is_named_as_it_is() -> None:
     named = set(re.findall(r"\[([a-z-]+)\]", picture)) | set(re.findall(r"`([a-z-]+)`", section))
     assert modules - named == set()
     stores = {name for group in re.findall(r"\[\(([^)]*)\)\]", picture) for name in group.split(", ")}
-    containers = {
-        bicep.strings(node)[0] for name, node in bicep.file("main.bicep").variables.items() if name.endswith("ContainerName")
-    }
+    containers = bicep.containers().values()
     made = {*bicep.string_list("main.bicep", "queueNames"), *bicep.string_list("main.bicep", "tableNames"), *containers}
     assert stores == made - {"app-package", "linkguard-reconcile-poison"}
     assert set(re.findall(r"\[([a-z-]+)\]", picture)) <= modules, "a node in a word of its own is a module"
