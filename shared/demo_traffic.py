@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from shared.services.reconcile import Engine
+    from shared.services.engine import Engine
 
 _WEBHOOK: Final = "/runtime/webhooks/signalr"
 _MINUTES: Final = 60

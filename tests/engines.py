@@ -19,7 +19,8 @@ from shared.core.ledger import RecordKind, verify_chain
 from shared.core.verdict import Approve, Mode
 from shared.core.wire import from_json
 from shared.services.budget import Budgets
-from shared.services.reconcile import Engine, reconcile
+from shared.services.engine import Engine
+from shared.services.reconcile import reconcile
 from shared.services.settings import EngineSettings
 from shared.services.snapshot import Snapshots
 from tests.fakes import FakeAzure, FakeClock, MemoryAllowlist, MemoryLedger, MemoryStateStore

@@ -15,8 +15,8 @@ from shared.config import Settings, load_settings, read_storage
 from shared.core.errors import ConfigError
 from shared.core.verdict import Mode
 from shared.services.budget import Budgets
+from shared.services.engine import Engine
 from shared.services.overlay import without_records
-from shared.services.reconcile import Engine
 from shared.services.settings import EngineSettings
 from shared.services.snapshot import Snapshots
 from shared.services.sweep import sweep

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from shared.core.ledger import JsonObject
     from shared.core.model import Target
     from shared.ports import Telemetry, TrafficSource
-    from shared.services.reconcile import Engine
+    from shared.services.engine import Engine
     from shared.services.snapshot import Snapshot
 
 SOURCE: Final = "audit"

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from shared.core.model import Target
-    from shared.services.reconcile import Engine
+    from shared.services.engine import Engine
     from shared.services.results import SweepResult, TargetResult
     from shared.services.sweep import Plan
 

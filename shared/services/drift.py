@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from shared.core.allowlist import Allowlist
     from shared.core.model import Connection, Target
-    from shared.services.reconcile import Engine
+    from shared.services.engine import Engine
     from shared.services.snapshot import Snapshot
 
 SITES: Final = "sites"

@@ -18,7 +18,7 @@ from shared.services.results import DecisionReport
 
 if TYPE_CHECKING:
     from shared.core.arm_id import ArmId
-    from shared.services.reconcile import Engine
+    from shared.services.engine import Engine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from shared.services.journal import Journal
 if TYPE_CHECKING:
     from shared.core.arm_id import ArmId
     from shared.core.model import Target
-    from shared.services.reconcile import Engine
+    from shared.services.engine import Engine
 
 
 def is_scanned(engine: Engine, id_: ArmId) -> bool:

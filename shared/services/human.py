@@ -21,7 +21,8 @@ from shared.services.sweep import watched
 
 if TYPE_CHECKING:
     from shared.core.model import Connection
-    from shared.services.reconcile import Engine, Step
+    from shared.services.engine import Engine
+    from shared.services.step import Step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

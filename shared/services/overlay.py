@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from shared.core.ledger import Head, Json, Record, RecordKind
     from shared.ports import Ledger, StateStore
-    from shared.services.reconcile import Engine
+    from shared.services.engine import Engine
 
 
 def without_records(engine: Engine) -> Engine:

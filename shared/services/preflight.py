@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Sequence
 
     from shared.core.model import Connection
-    from shared.services.reconcile import Engine
+    from shared.services.engine import Engine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

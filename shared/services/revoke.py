@@ -35,7 +35,8 @@ from shared.services.act import Refused, Unanswered, Written
 from shared.services.allowlist import load_allowlist
 from shared.services.budget import Limit
 from shared.services.notebook import fetch, keep
-from shared.services.reconcile import begin, next_undo
+from shared.services.reconcile import begin
+from shared.services.step import next_undo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -44,8 +45,9 @@ if TYPE_CHECKING:
     from shared.core.model import Connection
     from shared.core.verdict import Mode
     from shared.ports import Ledger
-    from shared.services.reconcile import Engine, Step
+    from shared.services.engine import Engine
     from shared.services.results import TargetResult
+    from shared.services.step import Step
 
 REVOKING: Final = "revoking"
 CHANGE: Final = "change"

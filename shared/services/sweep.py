@@ -20,17 +20,18 @@ from shared.services.conclude import finish
 from shared.services.journal import Journal
 from shared.services.look import Scope, observe
 from shared.services.notebook import fetch, fetch_memory, keep
-from shared.services.reconcile import Step, reconcile
+from shared.services.reconcile import reconcile
 from shared.services.results import SweepResult, TargetResult
 from shared.services.setback import finding_of, forget_setbacks, setbacks
 from shared.services.snapshot import Snapshot
+from shared.services.step import Step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from shared.core.allowlist import Allowlist
     from shared.core.history import History
-    from shared.services.reconcile import Engine
+    from shared.services.engine import Engine
 
 SWEEPS: Final = "sweeps"
 LAST: Final = "last"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from shared.core.finding import Finding
     from shared.core.model import Target
-    from shared.services.reconcile import Engine
+    from shared.services.engine import Engine
     from shared.services.results import SweepResult, TargetResult
     from shared.services.sweep import Progress
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from shared.ports import Telemetry, WorkQueue
-from shared.services.reconcile import Engine
+from shared.services.engine import Engine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,7 +23,7 @@ from shared.services.wait import sweep_until_done
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
-    from shared.services.reconcile import Engine
+    from shared.services.engine import Engine
 
 SUBSCRIPTIONS = 10
 SERVICES = 1_000

@@ -26,7 +26,8 @@ from shared.local_azure import SUBSCRIPTION, Knobs, LocalAzure, World
 from shared.local_azure.faults import CloseSocket, lost_answer, not_json, server_error, throttled, wrong_shape
 from shared.local_azure.ids import Spelling
 from shared.services.budget import Budgets
-from shared.services.reconcile import Engine, reconcile
+from shared.services.engine import Engine
+from shared.services.reconcile import reconcile
 from shared.services.replay import replay
 from shared.services.snapshot import Snapshots
 from tests.engines import SETTINGS, a_rule, allowlist_text, check_records

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from shared.core.ledger import Record
-    from shared.services.reconcile import Engine
+    from shared.services.engine import Engine
 
 WORKSPACE = "00000000-0000-0000-0000-00000000000a"
 

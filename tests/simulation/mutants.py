@@ -34,7 +34,7 @@ def _bug(name: str, says: str, *edits: Edit) -> Mutant:
 DECIDE: Final = "shared.core.decide"
 EVIDENCE: Final = "shared.core.evidence"
 CONFIRM: Final = "shared.core.confirm"
-RECONCILE: Final = "shared.services.reconcile"
+STEP: Final = "shared.services.step"
 REVOKE: Final = "shared.core.revoke"
 REVOKING: Final = "shared.services.revoke"
 DRIFT: Final = "shared.core.drift"
@@ -143,16 +143,16 @@ MUTANTS: Final = (
         "pause-ignored",
         "a paused allowlist approves",
         Edit(DECIDE, "_about_rules", "if evidence.paused:", "if False:"),
-        Edit(RECONCILE, "Step._called_off", "if again.allowlist.paused:", "if False:"),
+        Edit(STEP, "Step._called_off", "if again.allowlist.paused:", "if False:"),
     ),
     _bug(
         "allowlist-not-read-again",
         "what the look began with is good enough for the write",
         Edit(
-            RECONCILE,
+            STEP,
             "Step._called_off",
-            "again = await load_allowlist(self._engine.allowlist)",
-            "return ''\n    again = await load_allowlist(self._engine.allowlist)",
+            "again = await load_allowlist(self.engine.allowlist)",
+            "return ''\n    again = await load_allowlist(self.engine.allowlist)",
         ),
     ),
     _bug("deny-ignored", "deny rules do not count", Edit(DECIDE, "_about_rules", "if denies:", "if False:")),
@@ -181,9 +181,7 @@ MUTANTS: Final = (
         "a site may go off the public internet unasked",
         Edit(DECIDE, "_changes_exposure", "return evidence.site is not None and", "return False and"),
     ),
-    _bug(
-        "observe-writes", "observe mode writes", Edit(RECONCILE, "Step._approve_one", "or settings.mode is not Mode.ENFORCE", "")
-    ),
+    _bug("observe-writes", "observe mode writes", Edit(STEP, "Step._approve_one", "or settings.mode is not Mode.ENFORCE", "")),
     # The past
     _bug(
         "quarantine-forgotten",
@@ -198,7 +196,7 @@ MUTANTS: Final = (
     _bug(
         "portal-rejection-unseen",
         "a rejection made with other tools does not count",
-        Edit(RECONCILE, "Step._notice_rejections", "if connection.status is not ConnectionStatus.REJECTED or", "if True or"),
+        Edit(STEP, "Step._notice_rejections", "if connection.status is not ConnectionStatus.REJECTED or", "if True or"),
     ),
     _bug(
         "unconfirmed-ignored",
@@ -210,10 +208,10 @@ MUTANTS: Final = (
         "act-before-intent",
         "the write comes before its record",
         Edit(
-            RECONCILE,
+            STEP,
             "Step._approve",
             "await self.journal.append(entry)",
-            "await self._engine.azure.set_connection(connection.id, 'Approved', f'lg:{decision.id}')\n"
+            "await self.engine.azure.set_connection(connection.id, 'Approved', f'lg:{decision.id}')\n"
             "    await self.journal.append(entry)",
         ),
     ),
@@ -240,12 +238,12 @@ MUTANTS: Final = (
     _bug(
         "outcome-not-recorded",
         "what Azure answered is not written down",
-        Edit(RECONCILE, "Step.write", 'await self._end_for_certain(intent, Outcome.SENT, "Azure accepted it")', "pass"),
+        Edit(STEP, "Step.write", 'await self._end_for_certain(intent, Outcome.SENT, "Azure accepted it")', "pass"),
     ),
     _bug(
         "late-write-unseen",
         "an approval that was given up and is there after all stays given up",
-        Edit(RECONCILE, "Step._late_writes", "intent.outcome is Outcome.ABANDONED", "False"),
+        Edit(STEP, "Step._late_writes", "intent.outcome is Outcome.ABANDONED", "False"),
     ),
     _bug(
         "attempt-not-counted",
@@ -279,7 +277,7 @@ MUTANTS: Final = (
     _bug(
         "secret-recorded",
         "Azure's own words get into the ledger",
-        Edit(RECONCILE, "Step.write", "{error.status or ''} {error.code}", "{error}"),
+        Edit(STEP, "Step.write", "{error.status or ''} {error.code}", "{error}"),
     ),
     # Confirming and taking back
     _bug(

@@ -16,8 +16,8 @@ from shared.core.verdict import Mode
 from shared.services import rounds
 from shared.services.budget import Budgets
 from shared.services.dispatch import Arrival, take_event, take_message
+from shared.services.engine import Engine
 from shared.services.poison import take_poison
-from shared.services.reconcile import Engine
 from shared.services.settings import EngineSettings
 from shared.services.snapshot import Snapshots
 from shared.services.telemetry import ToldLedger
