@@ -228,7 +228,7 @@ def test_a_round_that_a_crash_breaks_off_anywhere_still_ends(monkeypatch: pytest
         if queued is not None:
             # The host has not deleted it: it comes again, to another worker.
             await take_message(desk.work, replace(queued, tries=2))
-        for _ in range(3):
+        for _ in range(2):
             while await desk.part():
                 pass
             desk.estate.clock.advance(16 * 60)
