@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from shared.adapters.storage_account import CALL_SECONDS, as_setting, client_options
+from shared.adapters.storage_account import CALL_SECONDS, as_setting, blob_errors, client_options
 from shared.core.errors import ConfigError, StoreConflictError, StoreUnavailableError
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
     from azure.storage.blob.aio import ContainerClient
 
-_REFUSED: Final = frozenset({401, 403})
+_errors: Final = partial(blob_errors, "the anchors'", conflict="there is such an anchor already")
 _NO_CONTAINER: Final = "LINKGUARD_ANCHORS or --against: this is not the URL of a container"
 
 
@@ -93,24 +94,6 @@ class BlobAnchors:
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         await self.close()
-
-
-@contextmanager
-def _errors() -> Iterator[None]:
-    from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError  # noqa: PLC0415  loaded with the client
-
-    try:
-        yield
-    except ResourceExistsError as error:
-        message = "there is such an anchor already"
-        raise StoreConflictError(message) from error
-    except HttpResponseError as error:
-        why = "refused the identity" if error.status_code in _REFUSED else "answered"
-        message = f"the anchors' storage account {why} ({error.status_code})"
-        raise StoreUnavailableError(message) from error
-    except (AzureError, TimeoutError) as error:
-        message = f"the anchors' storage account did not answer ({type(error).__name__})"
-        raise StoreUnavailableError(message) from error
 
 
 class FolderAnchors:

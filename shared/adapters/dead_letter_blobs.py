@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from shared.adapters.storage_account import CALL_SECONDS, as_setting, client_options
-from shared.core.errors import StoreConflictError, StoreUnavailableError
+from shared.adapters.storage_account import CALL_SECONDS, as_setting, blob_errors, client_options
 from shared.ports import DeadLetterBlob
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator
     from types import TracebackType
 
     from azure.core.credentials_async import AsyncTokenCredential
     from azure.storage.blob.aio import ContainerClient
 
-_REFUSED: Final = frozenset({401, 403})
+_errors: Final = partial(blob_errors, "the dead letters'", conflict="the dead letter was written anew")
 _NO_CONTAINER: Final = "LINKGUARD_DEAD_LETTERS: there is no such container of the storage account in AzureWebJobsStorage"
 
 
@@ -120,21 +119,3 @@ class DeadLetterBlobs:
 
 _EMPTY: Final = 416
 """A range of an empty blob."""
-
-
-@contextmanager
-def _errors() -> Iterator[None]:
-    from azure.core.exceptions import AzureError, HttpResponseError, ResourceModifiedError  # noqa: PLC0415  loaded with the client
-
-    try:
-        yield
-    except ResourceModifiedError as error:
-        message = "the dead letter was written anew"
-        raise StoreConflictError(message) from error
-    except HttpResponseError as error:
-        why = "refused the identity" if error.status_code in _REFUSED else "answered"
-        message = f"the dead letters' storage account {why} ({error.status_code})"
-        raise StoreUnavailableError(message) from error
-    except (AzureError, TimeoutError) as error:
-        message = f"the dead letters' storage account did not answer ({type(error).__name__})"
-        raise StoreUnavailableError(message) from error
