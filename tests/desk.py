@@ -103,5 +103,7 @@ class Desk:
 
 def command(*arguments: str) -> list[str]:
     """The installed command's own entry point, whatever the working directory."""
-    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from shared.cli import main; main()"
+    # A shell has whatever it runs in the background ignore Ctrl-C, these tests perhaps, and all that they start.
+    heeds_ctrl_c = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    code = f"{heeds_ctrl_c}; import sys; sys.path.insert(0, {str(ROOT)!r}); from shared.cli import main; main()"
     return [sys.executable, "-c", code, *arguments]
