@@ -62,6 +62,7 @@ resource app 'Microsoft.Web/sites@2024-04-01' = {
   // checkov:skip=CKV_AZURE_222:Event Grid and whoever asks for the report or the health reach it; both want a key or a token
   // checkov:skip=CKV_AZURE_17:Event Grid and probes have no client certificates
   // checkov:skip=CKV_AZURE_212:Flex Consumption scales by itself, to none where there is nothing to do
+  // checkov:skip=CKV_AZURE_78:Flex Consumption has no FTP, and Azure refuses a site that says anything of it
   // checkov:skip=CKV_AZURE_213:Flex Consumption has no health check path; the function health is asked instead
   name: name
   location: location
@@ -103,7 +104,6 @@ resource app 'Microsoft.Web/sites@2024-04-01' = {
     }
     siteConfig: {
       appSettings: settingList
-      ftpsState: 'Disabled'
       http20Enabled: true
       minTlsVersion: '1.2'
       remoteDebuggingEnabled: false

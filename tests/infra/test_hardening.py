@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
@@ -108,6 +108,26 @@ def test_the_app_is_the_one_that_azure_publishes_for_python() -> None:
     assert said(app, "functionAppConfig", "runtime", "version") == "'3.13'"
     assert said(app, "functionAppConfig", "deployment", "storage", "authentication", "type") == "'UserAssignedIdentity'"
     assert said(app, "keyVaultReferenceIdentity") == "identityId"
+
+
+NOT_ON_FLEX: Final = {
+    *("alwaysOn", "linuxFxVersion", "windowsFxVersion", "netFrameworkVersion", "ftpsState", "use32BitWorkerProcess"),
+    *("preWarmedInstanceCount", "functionsRuntimeScaleMonitoringEnabled", "functionAppScaleLimit"),
+}
+"""What Azure refuses with error 51021 ("for Flex Consumption sites is invalid"), as far as it is known.
+
+https://learn.microsoft.com/answers/questions/2277522, https://github.com/Azure/terraform-azurerm-avm-res-web-site/pull/345
+"""
+
+
+def test_the_site_says_nothing_that_flex_consumption_refuses() -> None:
+    """One such property, and nothing is deployed."""
+    (app,) = resources("Microsoft.Web/sites")
+    node = bicep.property_of(app.node, "properties", "siteConfig")
+    assert node is not None
+    found = set(bicep.properties(node))
+    assert "appSettings" in found
+    assert found & NOT_ON_FLEX == set()
 
 
 def test_rules_are_deployed_whatever_azure_knows_by_then() -> None:
