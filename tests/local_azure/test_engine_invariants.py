@@ -232,6 +232,13 @@ class Machine(RuleBasedStateMachine):
                 else:
                     assert one.connection not in decided, one
 
+    @invariant()
+    def slowness_alone_takes_nothing_back(self) -> None:
+        """However long a link's status lags behind, short of the deadline, and whoever waits beside it."""
+        if hasattr(self, "world"):
+            undone = [one for one in self.world.decisions if one.by != PORTAL and one.status != "Approved"]
+            assert not undone, undone
+
     # In the end
 
     def all_is_well_in_the_end(self) -> None:
