@@ -22,6 +22,8 @@ STDIN: Final = "-"
 
 _GZIP: Final = b"\x1f\x8b"
 _ZSTD: Final = b"\x28\xb5\x2f\xfd"
+MAGIC: Final = (_GZIP, _ZSTD)
+"""How compressed files begin."""
 
 
 class Truncated(Exception):  # noqa: N818  it is an end, and the caller tells of it
@@ -47,6 +49,8 @@ class LogInput:
     """In bytes, as stored; None where it is not known."""
     again: bool = True
     """Whether it can be read a second time."""
+    path: Path | None = None
+    """Where it is a file of this machine."""
 
 
 def find_inputs(paths: Iterable[str]) -> list[LogInput]:
@@ -86,7 +90,8 @@ def _files(text: str) -> list[Path]:
 
 def _input(path: Path) -> LogInput:
     regular = path.is_file()
-    return LogInput(str(path), lambda: path.open("rb"), path.stat().st_size if regular else None, again=regular)
+    size = path.stat().st_size if regular else None
+    return LogInput(str(path), lambda: path.open("rb"), size, again=regular, path=path.absolute() if regular else None)
 
 
 class _Counted:

@@ -2,7 +2,9 @@
 
 JSON lines go to the engine through a pipe: it drops overlong lines and lines with its delimiter in them without a word, counts
 a line that ends in CR LF twice, and reads nothing from standard input, so what it gets was cut into plain lines here and every
-line is accounted for. All other shapes (W3C, CSV, whole JSON documents, application logs) are read record by record in Python.
+line is accounted for. Large plain files it reads itself, with all its threads; that counts only if there was no CR in them and
+every byte of theirs came out in a line, else they are read again through the pipe. All other shapes (W3C, CSV, whole JSON
+documents, application logs) are read record by record in Python.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import os
 import re
 import tempfile
 import threading
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -24,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from shared.adapters.log_bytes import LogInput, Truncated, find_inputs, open_blocks
+from shared.adapters.log_bytes import BLOCK, MAGIC, LogInput, Truncated, find_inputs, open_blocks
 from shared.adapters.log_format import LogFormat
 from shared.adapters.log_records import HTTP_LOGS, PING_AGENT, UNNAMED, W3C, Request, from_object, from_text
 from shared.core.address import AddressClass, classify_block
@@ -64,9 +67,14 @@ _BUFFER: Final = 8 << 20
 _PIPE: Final = 1 << 20
 _SET_PIPE_SIZE: Final = 1031  # F_SETPIPE_SZ, where there is one
 _AT_ONCE: Final = 10_000
+_LINES_AT_ONCE: Final = 100
+_WHOLE: Final = 8 << 20
+"""Bytes; plain JSON lines that are at least as long are read by the engine itself."""
 _FEW: Final = 50_000
 """So many groups are classified one by one; more, by blocks of addresses."""
 _LONGEST_ADDRESS: Final = 128
+_MOMENT: Final = 0.1
+"""Seconds between two looks at how far the engine is."""
 
 
 class LogFiles:
@@ -108,19 +116,63 @@ class LogFiles:
 
     def read_now(self, question: TrafficQuestion) -> TrafficReading:
         """Read everything once; returns when it is done."""
-        pump = _Pump(self.inputs, self._format, question, self._progress)
+        whole = frozenset(one.name for one in self.inputs if _is_plain(one, self._format)) if self._can_repeat else frozenset()
+        told = 0
+
+        def progress(count: int) -> None:
+            nonlocal told
+            told += count
+            self._progress(count)
+
+        if whole and (reading := self._read(question, whole, progress)):
+            return reading
+        progress(-told)
+        return self._read(question, frozenset(), progress) or TrafficReading(tables=())
+
+    @property
+    def _can_repeat(self) -> bool:
+        return all(one.again for one in self.inputs)
+
+    def _read(self, question: TrafficQuestion, whole: frozenset[str], progress: Callable[[int], None]) -> TrafficReading | None:
+        """Read everything, the files named ``whole`` by the engine itself; None where they cannot be read so."""
+        import duckdb  # noqa: PLC0415  heavy: not before there is a file to read
+
+        pump = _Pump(self.inputs, self._format, question, progress, whole)
         with tempfile.TemporaryDirectory(prefix="linkguard-audit-") as folder, _pipe() as (reading, writing):
-            thread = threading.Thread(target=pump.run, args=(writing,), name="log reader", daemon=True)
+            engine = _Engine(pump, question, Path(folder))
+            thread = threading.Thread(target=pump.run, args=(writing, engine.share), name="log reader", daemon=True)
             thread.start()
             try:
-                _Engine(pump, question, Path(folder)).run(reading)
+                engine.run(reading)
+            except duckdb.Error as error:
+                # A file that it reads itself may be gone or of another encoding: the pump says which.
+                engine.failure = type(error).__name__  # Its message may quote a line.
             finally:
+                engine.is_over = True
                 os.close(reading.release())
                 thread.join()
         if pump.failure is not None:
             raise pump.failure
+        if engine.failure or not pump.is_accounted(engine.size):
+            if whole:
+                return None
+            pump.problem(f"the engine failed: {engine.failure}" if engine.failure else "the engine lost lines")
         pump.find_broken()
         return TrafficReading(tables=pump.tally.end(), problems=tuple(dict.fromkeys(pump.problems)), lines=pump.lines)
+
+
+def _is_plain(source: LogInput, log_format: LogFormat) -> bool:
+    """Whether the engine may read a file itself: long, not compressed, JSON lines, without CR at its beginning."""
+    if source.path is None or (source.size or 0) < _WHOLE or re.search(r"[*?\[{]", str(source.path)):
+        return False  # What looks like a pattern would be one to the engine.
+    try:
+        with source.open() as file:
+            head = file.read(BLOCK)
+    except OSError:
+        return False
+    if b"\r" in head or head.startswith((_BOM, *MAGIC)):
+        return False
+    return log_format is LogFormat.JSONL or (log_format is LogFormat.AUTO and detect(head) is LogFormat.JSONL)
 
 
 class _End:
@@ -188,8 +240,14 @@ class _Pump:
     """Cuts files into lines; gives JSON lines to the engine and reads the rest itself."""
 
     def __init__(
-        self, inputs: Sequence[LogInput], log_format: LogFormat, question: TrafficQuestion, progress: Callable[[int], None]
+        self,
+        inputs: Sequence[LogInput],
+        log_format: LogFormat,
+        question: TrafficQuestion,
+        progress: Callable[[int], None],
+        whole: frozenset[str],
     ) -> None:
+        """``whole``: the names of those inputs that the engine reads itself."""
         self.tally = Tally()
         self.lines = Lines()
         self.problems: list[TrafficReason] = []
@@ -197,16 +255,28 @@ class _Pump:
         self.scope = _Scope(question)
         self.broken_texts: list[bytes] = []
         """Lines that the engine found broken, to be looked for; never shown."""
-        self._inputs = inputs
+        self._inputs = [one for one in inputs if one.name not in whole]
+        self._whole = [one for one in inputs if one.name in whole]
+        self._every = inputs
         self._format = log_format
         self._question = question
         self._progress = progress
         self._descriptor = -1
+        self._given = 0
+        self._is_fit = True
+
+    @property
+    def whole(self) -> list[str]:
+        """The paths of the files that the engine reads itself."""
+        return [str(one.path) for one in self._whole]
 
     # What the thread does
 
-    def run(self, end: _End) -> None:
-        """Read every file; the engine sees the end of its input when this returns."""
+    def run(self, end: _End, share: Callable[[], float]) -> None:
+        """Read every file; the engine sees the end of its pipe when those that go through it are read.
+
+        ``share``: how much the engine has done of all that it reads, 0 to 1.
+        """
         self._descriptor = end.descriptor
         try:
             for source in self._inputs:
@@ -217,6 +287,36 @@ class _Pump:
             self.failure = error
         finally:
             os.close(end.release())
+        with contextlib.suppress(OSError):  # Then too few bytes are accounted for.
+            for source in self._whole:
+                self._look_over(source)
+        self._tell(share)
+
+    def _look_over(self, source: LogInput) -> None:
+        """How much the engine must give back of a file that it reads itself, and whether it can have taken every line for one."""
+        block = bytearray(BLOCK)
+        size, ended = 0, True
+        with source.open() as file:
+            while self._is_fit and (count := file.readinto(block)):  # type: ignore[attr-defined]  a file's has it
+                size += count
+                ended = block.endswith(b"\n", 0, count)
+                self._is_fit = block.find(b"\r", 0, count) < 0
+        self._given += size + (not ended)
+
+    def _tell(self, share: Callable[[], float]) -> None:
+        size, told = sum(one.size or 0 for one in self._whole), 0
+        done = 0.0
+        while size and done < 1:
+            done = share()
+            now = int(size * done)
+            self._progress(now - told)
+            told = now
+            if done < 1:
+                time.sleep(_MOMENT)
+
+    def is_accounted(self, size: int) -> bool:
+        """Whether the lines that the engine read are all that it was given; ``size`` is theirs in bytes, with an end each."""
+        return self._is_fit and size == self._given
 
     def _file(self, source: LogInput) -> None:
         try:
@@ -235,6 +335,7 @@ class _Pump:
 
     def send(self, data: bytes) -> None:
         """Whole lines for the engine."""
+        self._given += len(data)
         view = memoryview(data)
         while view:
             view = view[os.write(self._descriptor, view) :]
@@ -260,7 +361,7 @@ class _Pump:
     def find_broken(self) -> None:
         """Look up where the lines are that the engine found broken."""
         missing = [text for text in self.broken_texts[: SAMPLES - len(self.lines.samples)] if text]
-        for source in self._inputs:
+        for source in self._every:
             if not missing:
                 return
             if source.again:
@@ -624,6 +725,17 @@ class _Engine:
         self._pump = pump
         self._question = question
         self._folder = folder
+        self._connection: duckdb.DuckDBPyConnection | None = None
+        self.is_over = False
+        self.failure = ""
+        self.size = 0
+        """Bytes of all lines that were read, with one for the end of each."""
+
+    def share(self) -> float:
+        """How much is done of what is read, from another thread; 0 to 1."""
+        if self.is_over or self._connection is None:
+            return float(self.is_over)
+        return min(max(self._connection.query_progress(), 0) / 100, 0.99)
 
     def run(self, end: _End) -> None:
         import duckdb  # noqa: PLC0415  heavy: not before there is a file to read
@@ -631,7 +743,7 @@ class _Engine:
         with duckdb.connect(config=_config(self._folder)) as connection:
             paths = self._question.paths_of(None)
             parameters = {
-                "pipe": f"/dev/fd/{end.descriptor}",
+                "files": [f"/dev/fd/{end.descriptor}", *self._pump.whole],
                 "ping": PING_AGENT,
                 "upstream": paths.regex,
                 "literal": paths.literals,
@@ -640,7 +752,13 @@ class _Engine:
                 "until": _micros(self._question.until),
                 "targets": sorted(self._pump.scope.targets),
             }
-            connection.execute(_GROUPED, parameters)
+            connection.execute("SET enable_progress_bar = true")  # Else it does not say how far it is.
+            connection.execute("SET enable_progress_bar_print = false")
+            self._connection = connection
+            try:
+                connection.execute(_GROUPED, parameters)
+            finally:
+                self.is_over, self._connection = True, None
             self._read(connection)
 
     def _read(self, connection: duckdb.DuckDBPyConnection) -> None:
@@ -651,6 +769,9 @@ class _Engine:
             )
         }
         lines = self._pump.lines
+        (self.size,) = connection.execute(
+            "SELECT coalesce(sum(bytes), 0) + coalesce(sum(n), 0) FROM g WHERE named"
+        ).fetchone() or (0,)
         for status, count in connection.execute("SELECT st, sum(n) FROM g WHERE named GROUP BY st").fetchall():
             if status == "b":
                 lines.broken += int(count)
@@ -660,7 +781,7 @@ class _Engine:
                 lines.read += int(count)
         texts = connection.execute("SELECT src FROM g WHERE NOT named AND st = 'b' LIMIT ?", [SAMPLES]).fetchall()
         self._pump.broken_texts += [text.encode() for (text,) in texts if text]
-        for line, count in _rows(connection, "SELECT src, n FROM g WHERE NOT named AND st = 'x'"):
+        for line, count in _rows(connection, "SELECT src, n FROM g WHERE NOT named AND st = 'x'", at_once=_LINES_AT_ONCE):
             self._odd(line, count)
         for status, kind in (("p", Kind.PING), ("m", Kind.SCM)):
             query = "SELECT th, sum(n), min(f), max(l) FROM g WHERE named AND st = ? GROUP BY th"
@@ -746,10 +867,12 @@ def _add(  # noqa: PLR0913, PLR0917  one group
             table.add(kind, source, share, _moment(first), _moment(last), named=named)
 
 
-def _rows(connection: duckdb.DuckDBPyConnection, query: str, parameters: object = None) -> Iterator[Any]:
+def _rows(
+    connection: duckdb.DuckDBPyConnection, query: str, parameters: object = None, *, at_once: int = _AT_ONCE
+) -> Iterator[Any]:
     """Rows of a query, some at once; to be read to their end before the next query."""
     connection.execute(query, parameters)
-    while rows := connection.fetchmany(_AT_ONCE):
+    while rows := connection.fetchmany(at_once):
         yield from rows
 
 
@@ -779,68 +902,77 @@ def _moment(micros: int | None) -> datetime | None:
 
 
 _FIELDS: Final = ("CIp", "CsMethod", "CsUriStem", "CsHost", "UserAgent")
-_PATHS: Final = ", ".join(
-    f"'$.{path}'"
-    for path in (
-        "time",
-        "TimeGenerated",
-        "resourceId",
-        "_ResourceId",
-        "category",
-        "Type",
-        *(f"properties.{name}" for name in _FIELDS),
-        *_FIELDS,
-    )
-)
-_INNER: Final = ", ".join(f"'$.{name}'" for name in _FIELDS)
+
+
+def _paths(*paths: str) -> str:
+    return "[" + ", ".join(f"'$.{path}'" for path in paths) + "]"
+
+
+_DIAGNOSTIC: Final = _paths("time", "resourceId", "category", *(f"properties.{name}" for name in _FIELDS))
+"""Diagnostic records whose properties are an object; the other shapes are looked for only where this one does not fit."""
+_OTHERS: Final = _paths("time", "TimeGenerated", "resourceId", "_ResourceId", "category", "Type", "properties", *_FIELDS)
+_FLAT: Final = _paths(*_FIELDS)
 _ODD: Final = "(?i)client.?ip|c.?ip"
 """Other ways to write a client address, which only the reader in Python understands."""
 
+# A projection works out both sides of AND for every row, a CASE only what it comes to: hence a CASE around whatever is dear.
 _GROUPED: Final = f"""
 CREATE TEMP TABLE g AS
 WITH raw AS (
-    SELECT line FROM read_csv($pipe, columns = {{'line': 'VARCHAR'}}, header = false, auto_detect = false,
+    SELECT line FROM read_csv($files, columns = {{'line': 'VARCHAR'}}, header = false, auto_detect = false,
         delim = chr(1) || chr(2), quote = '', escape = '', comment = '', strict_mode = false, null_padding = false,
-        max_line_size = {2 * LONGEST_LINE}, buffer_size = {_BUFFER})
+        compression = 'none', hive_partitioning = false, max_line_size = {2 * LONGEST_LINE}, buffer_size = {_BUFFER})
 ), parsed AS (
-    SELECT line, CASE WHEN json_valid(line) THEN json_extract_string(line, [{_PATHS}]) END AS d FROM raw
-), fields AS (
-    SELECT line, d,
-        coalesce(d[1], d[2]) AS stamp, coalesce(d[3], d[4]) AS resource, coalesce(d[5], d[6], '{HTTP_LOGS}') AS tbl,
-        CASE WHEN d IS NULL THEN NULL
-             WHEN d[7] IS NOT NULL OR d[8] IS NOT NULL THEN d[7:11]
-             WHEN d[12] IS NOT NULL OR d[13] IS NOT NULL THEN d[12:16]
-             WHEN json_valid(json_extract_string(line, '$.properties'))
-                 THEN json_extract_string(json_extract_string(line, '$.properties'), [{_INNER}])
-        END AS p
+    -- Where a line is no JSON, TRY makes it NULL; asking json_valid first would parse every line twice.
+    SELECT line, TRY(json_extract_string(line, {_DIAGNOSTIC})) AS d FROM raw
+), fitted AS (
+    SELECT line, d, (d[4] IS NOT NULL OR d[5] IS NOT NULL) AND d[1] IS NOT NULL AND d[2] IS NOT NULL AND d[3] IS NOT NULL AS fits
     FROM parsed
+), enveloped AS (
+    SELECT line, d, fits, CASE WHEN NOT fits AND d IS NOT NULL THEN json_extract_string(line, {_OTHERS}) END AS e FROM fitted
+), flattened AS (
+    SELECT line, d, fits, e,
+        CASE WHEN e[8] IS NOT NULL OR e[9] IS NOT NULL THEN e[8:12]
+             WHEN e[7] IS NOT NULL THEN TRY(json_extract_string(e[7], {_FLAT})) END AS p
+    FROM enveloped
+), fields AS (
+    SELECT line, fits, d IS NULL AS broken,
+        CASE WHEN fits THEN d[1] ELSE coalesce(e[1], e[2]) END AS stamp,
+        CASE WHEN fits THEN d[2] ELSE coalesce(e[3], e[4]) END AS resource,
+        CASE WHEN fits THEN d[3] ELSE coalesce(e[5], e[6], '{HTTP_LOGS}') END AS tbl,
+        CASE WHEN fits THEN d[4] ELSE p[1] END AS cip,
+        CASE WHEN fits THEN d[5] ELSE p[2] END AS method,
+        CASE WHEN fits THEN d[6] ELSE p[3] END AS path,
+        CASE WHEN fits THEN d[7] ELSE p[4] END AS host,
+        CASE WHEN fits THEN d[8] ELSE p[5] END AS agent
+    FROM flattened
+), timed AS (
+    SELECT *, try_cast(epoch_us(try_cast(stamp AS TIMESTAMPTZ)) AS BIGINT) AS t FROM fields
 ), judged AS (
-    SELECT coalesce(nullif(resource, ''), $label) AS target, tbl, left(p[1], {_LONGEST_ADDRESS}) AS cip,
-        try_cast(epoch_us(try_cast(stamp AS TIMESTAMPTZ)) AS BIGINT) AS t,
-        CASE WHEN line IS NULL OR ltrim(line) = '' THEN 's'
-             WHEN d IS NULL OR NOT starts_with(line, '{{') AND left(ltrim(line), 1) <> '{{' THEN 'b'
+    SELECT coalesce(nullif(resource, ''), $label) AS target, tbl, cip, t, line,
+        CASE WHEN broken THEN CASE WHEN line IS NULL OR ltrim(line) = '' THEN 's' ELSE 'b' END
+             WHEN CASE WHEN NOT fits THEN left(ltrim(line), 1) <> '{{' END THEN 'b'
              WHEN regexp_matches(line, '(?i)forwarded') THEN 'x'
-             WHEN coalesce(p[1], p[2]) IS NULL AND regexp_matches(line, '{_ODD}') THEN 'x'
-             WHEN coalesce(p[1], p[2]) IS NULL AND tbl <> '{HTTP_LOGS}' THEN 's'
-             WHEN len($targets) > 0 AND resource <> '' AND NOT list_contains($targets, upper(resource)) THEN 's'
+             WHEN CASE WHEN cip IS NULL AND method IS NULL THEN regexp_matches(line, '{_ODD}') END THEN 'x'
+             WHEN CASE WHEN cip IS NULL AND method IS NULL THEN tbl <> '{HTTP_LOGS}' END THEN 's'
+             WHEN CASE WHEN len($targets) > 0 THEN resource <> '' AND NOT list_contains($targets, upper(resource)) END THEN 's'
              WHEN t < $since OR t >= $until THEN 's'
-             WHEN p[1] IN ('127.0.0.1', '::1') AND regexp_matches(coalesce(p[5], ''), $ping) THEN 'p'
-             WHEN p[4] ILIKE '%.scm.%' THEN 'm'
+             WHEN CASE WHEN cip IN ('127.0.0.1', '::1') THEN regexp_matches(agent, $ping) END THEN 'p'
+             WHEN host ILIKE '%.scm.%' THEN 'm'
              ELSE 'r' END AS st,
-        (p[2] = 'POST' OR upper(coalesce(p[2], 'POST')) = 'POST')
-            AND (list_contains($literal, p[3]) OR regexp_full_match(coalesce(p[3], ''), $upstream)) AS upstream,
-        line
-    FROM fields
+        CASE WHEN method = 'POST' AND list_contains($literal, path) THEN true
+             WHEN upper(coalesce(method, 'POST')) = 'POST' THEN regexp_full_match(path, $upstream) END AS upstream
+    FROM timed
 ), keyed AS (
-    SELECT st, t, upstream,
-        CASE WHEN st = 'r' THEN coalesce(cip, '') WHEN st IN ('b', 'x') THEN line ELSE '' END AS src,
-        CASE WHEN st IN ('r', 'p', 'm') THEN target ELSE '' END AS target,
-        CASE WHEN st IN ('r', 'p', 'm') THEN tbl ELSE '' END AS tbl,
-        CASE WHEN st IN ('r', 'p', 'm') THEN hash(target, tbl) ELSE 0 END AS th
+    SELECT st, t, upstream, target, tbl, hash(target, tbl) AS th, strlen(line) AS bytes,
+        CASE WHEN st = 'r' AND strlen(cip) <= {_LONGEST_ADDRESS} THEN cip
+             WHEN st = 'r' THEN left(coalesce(cip, ''), {_LONGEST_ADDRESS})
+             WHEN st IN ('b', 'x') THEN line
+             ELSE '' END AS src
     FROM judged
 )
 SELECT st, th, target, tbl, src, grouping(src) = 1 AS named, count(*) AS n,
-    count(*) FILTER (upstream) AS up, min(t) AS f, max(t) AS l
+    count(*) FILTER (upstream) AS up, min(t) AS f, max(t) AS l, sum(bytes) AS bytes
 FROM keyed
 GROUP BY GROUPING SETS ((st, th, target, tbl), (st, th, src))
 """  # noqa: S608  constants; what is asked comes as parameters

@@ -296,6 +296,88 @@ def test_every_line_is_accounted_for(parts: list[bytes], tmp_path: Path) -> None
         assert lines.total == lines_of(data), log_format
 
 
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(parts=st.lists(_PART | st.binary(max_size=50), max_size=12))
+def test_what_the_engine_reads_itself_is_the_same(parts: list[bytes], tmp_path: Path) -> None:
+    """Whatever is in a file, it says the same whether it went through the pipe or the engine opened it."""
+    path = put(tmp_path, _GOOD + b"".join(parts))
+    with pytest.MonkeyPatch.context() as patch:
+        through_pipe = read(path, log_format=LogFormat.JSONL)
+        patch.setattr(log_files, "_WHOLE", 0)
+        itself = read(path, log_format=LogFormat.JSONL)
+    assert itself.tables == through_pipe.tables
+    assert itself.problems == through_pipe.problems
+    assert itself.lines is not None
+    assert through_pipe.lines is not None
+    assert (itself.lines.read, itself.lines.broken, itself.lines.skipped) == (
+        through_pipe.lines.read,
+        through_pipe.lines.broken,
+        through_pipe.lines.skipped,
+    )
+
+
+class Counted(LogFiles):
+    """Says how often everything was read."""
+
+    attempts = 0
+
+    def _read(self, question: TrafficQuestion, whole: frozenset[str], progress: Callable[[int], None]) -> TrafficReading | None:
+        self.attempts += 1
+        return super()._read(question, whole, progress)
+
+
+@pytest.mark.parametrize(
+    ("what", "attempts"),
+    [
+        (b"", 1),
+        (b"{broken\n\n", 1),
+        (b"\xff\n", 2),
+        (b"x\x01\x02y\n", 2),
+        (b"x" * (3 * LONGEST_LINE) + b"\n", 2),
+        (b"\r", 2),
+        (_GOOD.replace(b"\n", b"\r\n"), 2),
+    ],
+)
+def test_large_files_are_read_by_the_engine_itself(what: bytes, attempts: int, tmp_path: Path) -> None:
+    """In one go where every byte of them comes out in a line, else again through the pipe; the progress ends at their size."""
+    path = put(tmp_path, _GOOD * 40_000 + what + _GOOD * 3, "resourceId=/y=2026/m=11/d=23/h=10/m=00/PT1H.json")
+    small = put(tmp_path, _GOOD, "small.json")
+    told: list[int] = []
+    source = Counted([str(path), str(small)], progress=told.append)
+    reading = source.read_now(TrafficQuestion())
+    assert source.attempts == attempts
+    assert reading.problems == ()
+    assert reading.lines is not None
+    assert reading.lines.total == lines_of(path.read_bytes()) + 1
+    assert reading.lines.read == sum(reading.tables[0].requests.values()) >= 40_003
+    assert sum(told) == source.size
+
+
+def test_a_large_file_that_changes_or_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the engine did not see of a file is read again; one that is gone is told."""
+    path = put(tmp_path, _GOOD * 40_000)
+    monkeypatch.setattr(log_files._Pump, "_look_over", lambda *_: None)
+    source = Counted([str(path)])
+    lines = source.read_now(TrafficQuestion()).lines
+    assert lines is not None
+    assert (source.attempts, lines.read) == (2, 40_000)
+    monkeypatch.undo()
+    source = Counted([str(path)])
+    path.unlink()
+    reading = source.read_now(TrafficQuestion())
+    assert "No such file" in reading.problems[0].message
+
+
+def test_an_engine_that_fails_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever goes wrong in the engine makes the log unreadable, never private."""
+    monkeypatch.setattr(
+        log_files, "_GROUPED", "SELECT $files, $ping, $upstream, $literal, $label, $since, $until, $targets, gone"
+    )
+    reading = read(put(tmp_path, _GOOD))
+    assert "the engine failed: BinderException" in reading.problems[0].message
+    assert isinstance(judge(None, None, reading.problems), Inconclusive)
+
+
 @pytest.mark.parametrize("extra", [0, 1, 3, 40])
 def test_a_line_without_an_end(extra: int, tmp_path: Path) -> None:
     """A line longer than may be is one broken line, and what follows it is read."""
