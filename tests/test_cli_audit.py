@@ -74,6 +74,8 @@ def test_exit_codes(tmp_path: Path) -> None:
         ["--logs", str(tmp_path / "nothing")],
         [],
         ["--logs", str(tmp_path), "--since", "yesterday"],
+        ["--logs", str(tmp_path), "--since", "2026-11-24T00:00:00Z", "--until", "2026-11-23T00:00:00Z"],
+        ["--logs", str(tmp_path), "--since", "2999-01-01T00:00:00Z"],
         ["--logs", str(tmp_path), "--target", "x"],
         ["--logs", str(tmp_path), "--private-range", "x"],
         ["--logs", str(tmp_path), "--upstream-path", "x"],

@@ -148,6 +148,8 @@ def _refusal(error: Any) -> str:  # noqa: ANN401  the SDK's error, whose parts m
     code = str(getattr(getattr(error, "error", None), "code", "") or "")
     code = code if re.fullmatch(r"[A-Za-z0-9_.]{1,64}", code) else ""
     match error.status_code:
+        case None:
+            return f"not asked ({type(error).__name__}); is there an identity to sign in with?"
         case 401 | 403:
             return f"not permitted ({error.status_code}); the identity needs Log Analytics Data Reader"
         case 404:

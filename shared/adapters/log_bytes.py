@@ -66,8 +66,8 @@ def find_inputs(paths: Iterable[str]) -> list[LogInput]:
         if text == STDIN:
             inputs[STDIN] = LogInput("standard input", lambda: sys.stdin.buffer, None, again=False)
             continue
-        found = _files(text)
-        if not found:
+        found = _files(text, problems)
+        if not found and not problems:
             problems.append(f"--logs: no file is there that {text!r} names")
         for path in found:
             inputs.setdefault(str(path.resolve()), _input(path))
@@ -76,16 +76,26 @@ def find_inputs(paths: Iterable[str]) -> list[LogInput]:
     return list(inputs.values())
 
 
-def _files(text: str) -> list[Path]:
+def _files(text: str, problems: list[str]) -> list[Path]:
     path = Path(text)
     if path.is_dir():
-        return sorted(one for one in path.rglob("*") if one.is_file())
+        return sorted(_below(path, problems))
     if path.exists():
         return [path]
     found: list[Path] = []
     for name in sorted(glob.glob(text, recursive=True)):  # noqa: PTH207  a pattern may be absolute, which Path.glob refuses
-        found += _files(name)
+        found += _files(name, problems)
     return found
+
+
+def _below(folder: Path, problems: list[str]) -> Iterator[Path]:
+    """Every file. A folder that cannot be listed is a problem: what is in it may be what matters."""
+
+    def unlisted(error: OSError) -> None:
+        problems.append(f"--logs: the folder {str(error.filename)!r} cannot be listed: {error.strerror}")
+
+    for parent, _, names in folder.walk(on_error=unlisted):
+        yield from (path for name in names if (path := parent / name).is_file())
 
 
 def _input(path: Path) -> LogInput:

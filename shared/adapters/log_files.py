@@ -61,9 +61,9 @@ LONGEST_LINE: Final = 1 << 20
 SAMPLES: Final = 5
 """Broken lines that are named."""
 
-_MEMORY: Final = "320MB"
+_MEMORY: Final = "220MB"
 """What the engine may take before it goes to disk."""
-_BUFFER: Final = 8 << 20
+_BUFFER: Final = 4 << 20
 _PIPE: Final = 1 << 20
 _SET_PIPE_SIZE: Final = 1031  # F_SETPIPE_SZ, where there is one
 _AT_ONCE: Final = 10_000
@@ -294,13 +294,12 @@ class _Pump:
 
     def _look_over(self, source: LogInput) -> None:
         """How much the engine must give back of a file that it reads itself, and whether it can have taken every line for one."""
-        block = bytearray(BLOCK)
         size, ended = 0, True
         with source.open() as file:
-            while self._is_fit and (count := file.readinto(block)):  # type: ignore[attr-defined]  a file's has it
-                size += count
-                ended = block.endswith(b"\n", 0, count)
-                self._is_fit = block.find(b"\r", 0, count) < 0
+            while self._is_fit and (block := file.read(BLOCK)):
+                size += len(block)
+                ended = block.endswith(b"\n")
+                self._is_fit = b"\r" not in block
         self._given += size + (not ended)
 
     def _tell(self, share: Callable[[], float]) -> None:
@@ -373,19 +372,20 @@ class _Pump:
         number, rest = 1, b""
         for block in blocks:
             data = rest + block
-            whole, _, rest = data.rpartition(b"\n")
-            for text in [one for one in missing if one in whole]:
-                position = whole.find(text)
-                self.lines.samples.append(
-                    BrokenLine(file=source.name, line=number + whole.count(b"\n", 0, position), why="not JSON")
-                )
-                missing.remove(text)
+            whole, newline, rest = data.rpartition(b"\n")
+            self._look_in(source, whole + newline, number, missing)
             if not missing or len(rest) > LONGEST_LINE:
                 return
-            number += whole.count(b"\n") + (1 if whole or data.startswith(b"\n") else 0)
-        for text in [one for one in missing if one in rest]:
-            self.lines.samples.append(BrokenLine(file=source.name, line=number, why="not JSON"))
-            missing.remove(text)
+            number += whole.count(b"\n") + len(newline)
+        self._look_in(source, rest + b"\n", number, missing)
+
+    def _look_in(self, source: LogInput, lines: bytes, number: int, missing: list[bytes]) -> None:
+        """Look for whole lines; the first of ``lines`` has this number."""
+        for text in list(missing):
+            if found := re.search(rb"(?m)^" + re.escape(text) + rb"\r?$", lines):
+                at = number + lines.count(b"\n", 0, found.start())
+                self.lines.samples.append(BrokenLine(file=source.name, line=at, why="not JSON"))
+                missing.remove(text)
 
 
 _DELIMITER: Final = b"\x01\x02"
@@ -477,13 +477,15 @@ class _FileReader:
         if b"\r" in chunk:
             chunk = chunk.replace(b"\r\n", b"\n")
         if (chunk.isascii() or _is_utf8(chunk)) and not _has_unsafe(chunk):
+            self._number += chunk.count(b"\n")
             self._pump.send(chunk)
             return
         fine: list[bytes] = []
         for line in _lines(chunk):
+            self._number += 1
             if _UNSAFE.search(line) or not _is_utf8(line):
                 # A control character is never part of JSON as it is, and CR counts as one here: inside a line it is junk.
-                self._pump.broken(self._name, 0, "control characters, or no UTF-8")
+                self._pump.broken(self._name, self._number, "control characters, or no UTF-8")
             else:
                 fine.append(line)
         self._pump.send(b"".join(fine))
@@ -652,6 +654,7 @@ def _elements(text: str, blocks: Iterator[bytes], decode: Callable[[bytes], str]
     while True:
         position = _WHITE.match(text, position).end()  # type: ignore[union-attr]
         if text[position : position + 1] == "]":
+            _no_more(text[position + 1 :], blocks, decode)
             return
         try:
             value, end = decoder.raw_decode(text, position)
@@ -669,6 +672,16 @@ def _elements(text: str, blocks: Iterator[bytes], decode: Callable[[bytes], str]
             continue
         yield value
         position = end
+
+
+def _no_more(text: str, blocks: Iterator[bytes], decode: Callable[[bytes], str]) -> None:
+    while not text.strip():
+        block = next(blocks, None)
+        if block is None:
+            return
+        text = decode(block)
+    message = "there is more after the end of the list of records"
+    raise _NoDocument(message)
 
 
 def _of_tables(document: object) -> Iterator[object]:

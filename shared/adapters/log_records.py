@@ -163,12 +163,16 @@ def _number(text: str | None) -> float:
 
 
 _IN_TEXT: Final = re.compile(
-    r"""(?i)(?<![a-z0-9])x[-_]?forwarded[-_]?for\\?["']?\s*[=:]\s*"""
-    r"""(?:\\?"((?:[^"\\]|\\[^"])*)\\?"|'([^']*)'|\[([^\[\]"']*)\]"""
-    r"""|([^\s,;"'|&{}()]+(?:(?:\s*,)+\s*[^\s,;"'|&{}()=]+(?![^\s,]*=))*))"""
+    r"""(?i)(?<![a-z0-9])x[-_]?forwarded[-_]?for\\?["']?\s*+[=:]\s*+"""
+    r"""(?:\\?"((?:[^"\\]|\\[^"])*+)\\?"|'([^']*+)'|\[([^\[\]"']*+)\]"""
+    # Possessive: a line may be long, and every way to read it again would be tried.
+    r"""|([^\s,;"'|&{}()\[]++(?:(?:\s*+,)++\s*+[^\s,;"'|&{}()=]++(?![^\s,]*=))*+)"""
+    r"""|(["'\[\\{(]))"""
 )
-_LONGEST_TEXT: Final = 65_536
-_MOST_VALUES: Final = 16
+"""The last alternative is what opens a value and is never closed."""
+_MOST_VALUES: Final = 256
+_MORE: Final = "(more)"
+"""Stands for values that were not looked at: malformed, which is never private."""
 
 
 def _forwarded(levels: Iterable[_Fields], texts: Iterable[str]) -> tuple[str, ...]:
@@ -187,14 +191,14 @@ def _forwarded(levels: Iterable[_Fields], texts: Iterable[str]) -> tuple[str, ..
 
 def text_values(text: str) -> list[str]:
     """Every ``X-Forwarded-For=...`` and ``x_forwarded_for: "..."`` in a line for people."""
-    text = text[:_LONGEST_TEXT]
-    found = [match for match, _ in zip(_IN_TEXT.finditer(text), range(_MOST_VALUES), strict=False)]
+    found = list(_IN_TEXT.finditer(text))
     if not found:
         return []
     values = [next(group for group in match.groups() if group is not None) for match in found]
     # A caller's part of the header may hold what looks like its end, so no address after a later comma is left out.
-    later = (match[1] for match in _LATER.finditer(text, found[0].end()))
-    return values + [one for one, _ in zip(later, range(_MOST_VALUES), strict=False) if parse_address(one) is not None]
+    later = dict.fromkeys(match[1] for match in _LATER.finditer(text, found[0].end()))
+    values = list(dict.fromkeys([*values, *(one for one in later if parse_address(one) is not None)]))
+    return [*values[:_MOST_VALUES], _MORE] if len(values) > _MOST_VALUES else values
 
 
 _LATER: Final = re.compile(r""",\s*["']?(\[?[0-9A-Fa-f]*[:.][0-9A-Fa-f:.]*\]?(?::[0-9]{1,5})?)""")
@@ -209,7 +213,7 @@ def _request_line(levels: Sequence[_Fields], texts: Sequence[str]) -> tuple[str 
     if method is None or url is None:
         names = [text for level in levels for key in ("name", "operationname") if isinstance(text := level.get(key), str)]
         for text in (*names, *texts):
-            if match := _REQUEST_LINE.search(text[:_LONGEST_TEXT]):
+            if match := _REQUEST_LINE.search(text):
                 return method or match[1], url or match[2]
     return method, url
 
@@ -252,7 +256,7 @@ def from_text(line: str) -> Request | None:
     values = [value for value in text_values(line) if value.strip() not in {"", "-"}]
     if not values:
         return None
-    request = _REQUEST_LINE.search(line[:_LONGEST_TEXT])
+    request = _REQUEST_LINE.search(line)
     stamp = _STAMP.search(line[:100])
     return Request(
         at=parse_time(stamp[0]) if stamp else None,
@@ -273,7 +277,7 @@ _PATH: Final = re.compile(r"""(?i)(?<![a-z])(?:path|uri|url|request_path|cs[-_]u
 
 
 def _path_in_text(line: str) -> str | None:
-    match = _PATH.search(line[:_LONGEST_TEXT])
+    match = _PATH.search(line)
     return match[1] if match else None
 
 

@@ -104,9 +104,13 @@ async def run(  # noqa: PLR0913  each is an option of its own
     paths = [*(logs or []), *(more or [])]
     if not paths and not workspace and not blobs:
         raise ConfigError(["nothing to audit: give --logs PATH, --blobs URL or --workspace ID"])
-    end = _time("--until", until, now)
+    begin, end = _time("--since", since, now), _time("--until", until, now)
+    if begin is not None and begin >= (end or now):
+        raise ConfigError(
+            [f"--since: {begin:%Y-%m-%dT%H:%M:%SZ} is not before --until, which is {end or now:%Y-%m-%dT%H:%M:%SZ}"]
+        )
     question = TrafficQuestion(
-        since=_time("--since", since, now),
+        since=begin,
         until=end,
         targets=tuple(Target(ArmId.parse(one)) for one in target or ()),
         paths=parse_patterns(upstream_path or (FUNCTIONS_WEBHOOK,)),

@@ -198,6 +198,28 @@ def test_a_forged_part_in_text_never_makes_public_private(claim: str, end: str) 
         assert request is None or request.source(DEFAULT_RANGES).cls is not AddressClass.PRIVATE, line
 
 
+@pytest.mark.parametrize(
+    "header",
+    [
+        "10.0.0.4;" + ", 10.0.0.1" * 300 + ", 8.8.8.8",
+        "10.0.0.4;" + "".join(f", 10.0.{n // 250}.{n % 250}" for n in range(9000)) + ", 8.8.8.8",
+        "10.0.0.4 x_forwarded_for=" * 300 + "8.8.8.8",
+        ", ".join(["10.0.0.4"] * 60_000) + ", 8.8.8.8",
+        '"10.0.0.4, 8.8.8.8',
+        "'10.0.0.4",
+        "[10.0.0.4",
+        "10.0.0.4," + "b" * 300_000 + "=, 8.8.8.8",
+        "10.0.0.4," + "1:" * 300_000 + "=, 8.8.8.8",
+    ],
+)
+def test_a_long_forged_part_in_text_never_makes_public_private(header: str, tmp_path: Path) -> None:
+    """However long the caller's part is, however often it begins anew, and where it is never closed; read in one go."""
+    reading = read(put(tmp_path, f"2026-11-23T10:00:00Z POST /runtime/webhooks/signalr x_forwarded_for={header}\n"))
+    (table,) = reading.tables
+    assert set(table.upstream) <= {AddressClass.PUBLIC, AddressClass.MALFORMED}
+    assert sum(table.upstream.values()) == 1
+
+
 def test_application_insights(tmp_path: Path) -> None:
     """A component's records belong to the site that their role names; a masked address and sampling are told."""
     record = {
@@ -246,8 +268,39 @@ def test_broken_lines_are_counted_and_placed(tmp_path: Path) -> None:
     reading = read(path)
     assert reading.lines is not None
     assert (reading.lines.read, reading.lines.broken, reading.lines.skipped) == (3, 3, 0)
-    assert {2, 4} <= {one.line for one in reading.lines.samples}
+    assert {one.line for one in reading.lines.samples} == {2, 4, 6}
     assert "sesame" not in repr(reading)
+    path = put(tmp_path, good * 3 + "x" * (LONGEST_LINE + 1) + "\n" + good + good[:200])
+    reading = read(path)
+    assert reading.lines is not None
+    assert {one.line for one in reading.lines.samples} == {4, 6}
+
+
+@pytest.mark.parametrize("more", ["[]", "{}", '[{"CIp": "8.8.8.8"}]', "x"])
+def test_nothing_after_a_list_is_left_out_in_silence(more: str, tmp_path: Path) -> None:
+    """Two exports in one file are more than one document: what was not read is told."""
+    text = logs.workspace_list(ROWS)
+    assert read(put(tmp_path, text + "\n \n")).problems == ()
+    reading = read(put(tmp_path, text + "\n" + more))
+    assert "more after the end" in reading.problems[0].message
+    assert reading.lines is not None
+    assert (reading.lines.read, reading.lines.broken) == (7, 1)
+
+
+def test_a_folder_that_cannot_be_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told, not passed over."""
+    put(tmp_path, _GOOD, "a/log")
+    put(tmp_path, _GOOD, "b/log")
+    scandir = os.scandir
+
+    def fail(path: str) -> object:
+        if str(path).endswith("b"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", fail)
+    with pytest.raises(ConfigError, match=r"b' cannot be listed: Permission denied"):
+        LogFiles([str(tmp_path)])
 
 
 def lines_of(data: bytes) -> int:
