@@ -35,7 +35,7 @@ class LinkView:
     connection_state: str
     """The connection's status as Azure says it, "" without a connection."""
     verdict: str
-    """``approve``, ``hold``, ``wait`` or ``settled``."""
+    """``approve``, ``hold``, ``wait`` or ``settled``; "" where its target was not looked at."""
     outcome: str | None
     """As :attr:`shared.services.results.DecisionReport.outcome`."""
     rule: str
@@ -114,6 +114,13 @@ class SweepView:
     held: tuple[HeldView, ...]
     held_total: int
     """How many there were; ``held`` may have fewer."""
+    unseen: tuple[LinkView, ...] = ()
+    """The links to all other targets: nobody watches these, or they could not be looked at."""
+
+    @property
+    def every_link(self) -> tuple[LinkView, ...]:
+        """Every link of the scanned subscriptions, and every connection that was seen."""
+        return (*self.links, *self.unseen)
 
     @property
     def targets(self) -> int:
@@ -185,7 +192,3 @@ class ReportData:
     ledger: LedgerView
     traffic: tuple[TrafficItem, ...]
     """Every verdict that was read, oldest first: a series a target."""
-
-    def last_traffic(self, target: Target) -> TrafficItem | None:
-        """The newest traffic verdict of a target."""
-        return next((item for item in reversed(self.traffic) if item.target == target), None)

@@ -45,6 +45,8 @@ class LinkState(StrEnum):
     REJECTED = "rejected"
     CLOSED = "closed"
     """Disconnected, or there is nothing to connect."""
+    UNSEEN = "unseen"
+    """Its target was not looked at: nobody watches it, or it could not be read."""
 
 
 TONES: Final[Mapping[LinkState, Tone]] = {
@@ -57,6 +59,7 @@ TONES: Final[Mapping[LinkState, Tone]] = {
     LinkState.CONNECTED: Tone.GOOD,
     LinkState.REJECTED: Tone.MUTE,
     LinkState.CLOSED: Tone.MUTE,
+    LinkState.UNSEEN: Tone.MUTE,
 }
 LABELS: Final[Mapping[LinkState, str]] = {
     LinkState.WRONG: "perhaps wrong",
@@ -68,6 +71,7 @@ LABELS: Final[Mapping[LinkState, str]] = {
     LinkState.CONNECTED: "connected",
     LinkState.REJECTED: "rejected",
     LinkState.CLOSED: "closed",
+    LinkState.UNSEEN: "not looked at",
 }
 _OUTCOMES: Final[Mapping[str, LinkState]] = {
     Outcome.AMBIGUOUS.value: LinkState.WRONG,
@@ -112,6 +116,8 @@ def state_of(view: LinkView) -> LinkState:
 def _state(said: _Said) -> LinkState:
     is_approved = ConnectionStatus.read(said.connection) is ConnectionStatus.APPROVED
     says_approved = is_approved and LinkStatus.read(said.link) is LinkStatus.APPROVED
+    if not said.verdict:
+        return LinkState.UNSEEN
     if said.outcome in _OUTCOMES:
         return _OUTCOMES[said.outcome]
     if said.verdict in _VERDICTS and not is_approved:

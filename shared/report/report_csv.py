@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from shared.core.model import Target
     from shared.core.report_data import FindingView, HeldView, LinkView, ReportData, TimelineItem
 
 
@@ -82,7 +83,8 @@ def report_csv(data: ReportData, table: ReportTable) -> str:
     sweep = data.sweep
     match table:
         case ReportTable.LINKS:
-            return csv_text(HEADERS[table], (_link(data, view) for view in (sweep.links if sweep else ())))
+            verdicts = {item.target: item.verdict for item in data.traffic}  # The newest is the last.
+            return csv_text(HEADERS[table], (_link(view, verdicts) for view in (sweep.every_link if sweep else ())))
         case ReportTable.FINDINGS:
             return csv_text(HEADERS[table], map(_finding, data.findings))
         case ReportTable.HELD:
@@ -94,8 +96,7 @@ def report_csv(data: ReportData, table: ReportTable) -> str:
             assert_never(never)
 
 
-def _link(data: ReportData, view: LinkView) -> list[str]:
-    traffic = data.last_traffic(view.target)
+def _link(view: LinkView, verdicts: Mapping[Target, str]) -> list[str]:
     return [
         state_of(view).value,
         str(view.signalr or ""),
@@ -113,7 +114,7 @@ def _link(data: ReportData, view: LinkView) -> list[str]:
         view.ticket,
         view.decision_id,
         _time(view.since),
-        traffic.verdict if traffic else "",
+        verdicts.get(view.target, ""),
     ]
 
 

@@ -70,7 +70,7 @@ def report_document(data: ReportData) -> ReportDocument:
 def summarize(data: ReportData) -> Summary:
     """What the data comes to."""
     severities = Counter(view.finding.severity for view in data.findings if view.is_open)
-    found = Counter(state_of(view).value for view in data.sweep.links) if data.sweep else Counter[str]()
+    found = Counter(state_of(view).value for view in data.sweep.every_link) if data.sweep else Counter[str]()
     newest = {item.target: item.verdict for item in data.traffic}
     problems = sorted(_problems(data, severities, found, newest), key=lambda one: one.severity is not Severity.CRITICAL)
     return Summary(

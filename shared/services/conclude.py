@@ -15,6 +15,7 @@ from shared.services.drift import look_for_drift
 from shared.services.report_data import HELD_KEPT, keep_again, keep_sweep
 from shared.services.revoke import note_unruled, revoke_removed
 from shared.services.track import track
+from shared.services.views import unseen_view
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -199,6 +200,8 @@ async def keep_targets(engine: Engine, results: Sequence[TargetResult], *, sweep
 
 def _view(planned: Plan, result: SweepResult) -> SweepView:
     allowlist = planned.loaded.allowlist
+    seen = {one.target for one in result.targets}
+    services = planned.snapshot.services.values() if planned.snapshot is not None else ()
     held = tuple(held for one in result.targets for held in one.held)
     return SweepView(
         mode=result.mode,
@@ -213,6 +216,12 @@ def _view(planned: Plan, result: SweepResult) -> SweepView:
         links=tuple(link for one in result.targets for link in one.links),
         held=held[:HELD_KEPT],
         held_total=len(held),
+        unseen=tuple(
+            unseen_view(link, target)
+            for service in services
+            for link in service.links
+            if (target := link.target) is not None and target not in seen
+        ),
     )
 
 

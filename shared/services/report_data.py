@@ -79,13 +79,15 @@ def _together(before: SweepView, after: SweepView) -> SweepView:
     """Two looks of one sweep: what the later one saw of a target counts."""
     again = {link.target for link in after.links} | {held.target for held in after.held} | set(after.seen)
     held = (*(held for held in before.held if held.target not in again), *after.held)
+    seen = {*before.seen, *after.seen}
     return replace(
         after,
-        seen=tuple(sorted({*before.seen, *after.seen}, key=lambda target: target.id)),
+        seen=tuple(sorted(seen, key=lambda target: target.id)),
         unread=tuple(sorted({*before.unread, *after.unread} - set(after.seen), key=lambda target: target.id)),
         links=(*(link for link in before.links if link.target not in again), *after.links),
         held=held[:HELD_KEPT],
         held_total=len(held),
+        unseen=tuple(link for link in after.unseen if link.target not in seen),
     )
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from shared.core.arm_id import ArmId
     from shared.core.entries import Decision
     from shared.core.evidence import Correlation
+    from shared.core.model import Link, Target
     from shared.services.results import DecisionReport
 
 
@@ -50,6 +51,26 @@ def link_views(correlation: Correlation, decisions: Sequence[Decision], reports:
             decision_id=awaited.decision_id if awaited else "",
             since=one.created_at,
         )
+
+
+def unseen_view(link: Link, target: Target) -> LinkView:
+    """A link to a target that was not looked at: what the link itself says, and nothing of a connection."""
+    return LinkView(
+        target=target,
+        link=link.id,
+        connection=None,
+        endpoint="",
+        link_status=link.status.value,
+        link_provisioning=link.provisioning.value,
+        connection_state="",
+        verdict="",
+        outcome=None,
+        rule="",
+        owner="",
+        ticket="",
+        decision_id="",
+        since=link.created_at,
+    )
 
 
 def held_views(decisions: Sequence[Decision], reports: Sequence[DecisionReport]) -> Iterator[HeldView]:

@@ -114,12 +114,12 @@ def test_its_numbers_are_the_datas(show: Show) -> None:
     open_ones = [view.finding.severity for view in data.findings if view.is_open]
     assert shown.number("#count-critical") == open_ones.count(Severity.CRITICAL) == 1
     assert shown.number("#count-warning") == open_ones.count(Severity.WARNING) == 2
-    states = [state_of(view) for view in data.sweep.links]
+    states = [state_of(view) for view in data.sweep.every_link]
     for state in set(states) | {LinkState.HELD, LinkState.CONNECTED}:
         assert shown.number(f"#count-{state}") == states.count(state)
     for section, rows in (
         ("findings", data.findings),
-        ("links", data.sweep.links),
+        ("links", data.sweep.every_link),
         ("held", data.sweep.held),
         ("traffic", {item.target for item in data.traffic}),
         ("ledger", data.ledger.timeline),
@@ -143,7 +143,7 @@ def test_a_large_estates_numbers_are_its_datas_too(show: Show) -> None:
     assert shown.status("links") == "51 to 100 of 420"
     seen = shown.page.evaluate("views.find(v => v.section.id === 'links').items.length")
     assert seen == 420
-    assert shown.number("#count-held") == sum(state_of(view) is LinkState.HELD for view in data.sweep.links)
+    assert shown.number("#count-held") == sum(state_of(view) is LinkState.HELD for view in data.sweep.every_link)
 
 
 def test_whoever_opens_it_reads_first_whether_something_is_wrong(show: Show) -> None:
@@ -194,7 +194,7 @@ def test_every_link_says_all_that_is_asked_of_it(show: Show) -> None:
     shown = show(data)
     assert data.sweep is not None
     verdicts = {item.target: item.verdict for item in data.traffic}
-    for view in data.sweep.links:
+    for view in data.sweep.every_link:
         (row,) = shown.page.locator(f"#{link_anchor(view)}").all()
         state, service, target, endpoint, rule, ticket, decision, since, traffic = row.locator("td").all_inner_texts()
         assert LABELS[state_of(view)] in state
@@ -216,11 +216,11 @@ def test_the_picture_shows_who_is_connected_to_whom_by_state(show: Show) -> None
     shown = show(data)
     assert data.sweep is not None
     boxes = set(shown.page.locator(".picture .label").all_text_contents())
-    assert boxes == {view.target.id.name for view in data.sweep.links} | {
-        view.signalr.name if view.signalr else "no link: a stranger?" for view in data.sweep.links
+    assert boxes == {view.target.id.name for view in data.sweep.every_link} | {
+        view.signalr.name if view.signalr else "no link: a stranger?" for view in data.sweep.every_link
     }
     lines = shown.page.locator(".picture a").evaluate_all("all => all.map((one) => one.getAttribute('aria-label'))")
-    states = [state_of(view) for view in data.sweep.links]
+    states = [state_of(view) for view in data.sweep.every_link]
     for state in set(states):
         assert any(line.partition(": ")[2].startswith(LABELS[state]) for line in lines)
         assert shown.page.locator(f".picture .edge.{state}").count() > 0
@@ -285,9 +285,9 @@ def test_searching_needs_every_word(show: Show) -> None:
     assert shown.rows("links") == 1
     shown.page.locator("#links [data-search]").fill("billing nonsense")
     assert shown.rows("links") == 0
-    assert shown.status("links") == "Nothing matches (9 in all)"
+    assert shown.status("links") == "Nothing matches (10 in all)"
     shown.page.locator("#links [data-clear]").click()
-    assert shown.rows("links") == 9
+    assert shown.rows("links") == 10
 
 
 def test_filters_leave_what_fits(show: Show) -> None:
@@ -369,7 +369,7 @@ def test_a_fragment_that_names_nothing_does_no_harm(show: Show, fragment: str) -
     """Whoever made it."""
     shown = show(estate.small(), fragment)
     assert shown.messages == []
-    assert shown.number("#links [data-total]") == 9
+    assert shown.number("#links [data-total]") == 10
 
 
 def test_the_keyboard_reaches_and_works_everything(show: Show) -> None:

@@ -28,6 +28,7 @@ from shared.core.report_data import (
     TrafficItem,
 )
 from shared.core.verdict import Approve, Mode
+from shared.services.views import unseen_view
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -314,9 +315,10 @@ def small(message: str = MESSAGE, name: str = "func-pe", address: str = "203.0.1
         traffic(api, hour, "private", 5_000 + 130 * hour, 0) for hour in range(20, 0, -1)
     )
     timeline = tuple(_timeline(func, web, ones))
+    nobodys = unseen_view(link_of(media, "archive-pe", site("media-archive", "media")), site("media-archive", "media"))
     return ReportData(
         at=NOW,
-        sweep=sweep(links, ones),
+        sweep=replace(sweep(links, ones), unseen=(nobodys,)),
         audit_at=NOW - timedelta(hours=1),
         findings=findings,
         ledger=LedgerView(chains=2, records=len(timeline), faults=(), timeline=timeline),

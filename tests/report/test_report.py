@@ -61,6 +61,7 @@ if TYPE_CHECKING:
         ({"outcome": None, "connection_state": "rejected"}, LinkState.REJECTED),
         ({"outcome": None, "connection_state": "Disconnected"}, LinkState.CLOSED),
         ({"outcome": None, "connection_state": "something new"}, LinkState.CLOSED),
+        ({"verdict": "", "outcome": None, "connection_state": ""}, LinkState.UNSEEN),
     ],
 )
 def test_the_state_of_a_link(change: dict[str, str | None], state: LinkState) -> None:
@@ -153,7 +154,7 @@ def test_every_table_has_a_row_for_each(table: ReportTable) -> None:
     assert data.sweep is not None
     header, *rows = rows_of(report_csv(data, table))
     expected = {
-        ReportTable.LINKS: len(data.sweep.links),
+        ReportTable.LINKS: len(data.sweep.every_link),
         ReportTable.FINDINGS: len(data.findings),
         ReportTable.HELD: len(data.sweep.held),
         ReportTable.LEDGER: len(data.ledger.timeline),
@@ -286,7 +287,7 @@ def test_the_picture_of_many_has_the_worst() -> None:
     """And says how many it leaves out."""
     data = estate.large(400, 0)
     assert data.sweep is not None
-    picture = draw(data.sweep.links)
+    picture = draw(data.sweep.every_link)
     assert len(picture.targets) == MOST_TARGETS
     assert picture.targets_left_out == 200 - MOST_TARGETS
     assert {edge.state for edge in picture.edges} >= {"held"}

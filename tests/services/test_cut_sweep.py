@@ -125,10 +125,13 @@ async def test_the_report_has_every_part_and_says_that_all_was_seen(monkeypatch:
     shown = (await collect(ledger, state, desk.estate.clock.now())).sweep
     assert shown is not None
     assert not shown.complete
-    while await desk.part():
-        pass
-    shown = (await collect(ledger, state, desk.estate.clock.now())).sweep
-    assert shown is not None
+    while True:
+        shown = (await collect(ledger, state, desk.estate.clock.now())).sweep
+        assert shown is not None
+        assert sorted(view.target.id.name for view in shown.every_link) == sorted(target.id.name for target in desk.targets)
+        assert {view.target for view in shown.links} == set(shown.seen)
+        if not await desk.part():
+            break
     assert shown.complete
     assert (len(shown.seen), len(shown.links), shown.unread) == (5, 5, ())
 
@@ -144,6 +147,7 @@ async def test_the_report_names_what_no_part_could_read() -> None:
     assert shown is not None
     assert not shown.complete
     assert len(shown.unread) == 1
+    assert [view.target for view in shown.unseen] == list(shown.unread)
 
 
 async def test_a_target_that_nothing_leads_to_any_more_has_no_findings_left() -> None:

@@ -41,6 +41,7 @@ _GLYPHS: Final[Mapping[LinkState, str]] = {
     LinkState.CONNECTED: "✓",
     LinkState.REJECTED: "-",
     LinkState.CLOSED: "-",
+    LinkState.UNSEEN: "·",
 }
 
 

@@ -305,12 +305,12 @@ class _Maker:
         self._traffic = traffic_cards(data.traffic, self._moment)
         charted = {card.anchor for card in self._traffic}
         self._charts = {target: traffic_anchor(target) for target in self._verdicts if traffic_anchor(target) in charted}
-        self._links = {view.connection: link_anchor(view) for view in (sweep.links if sweep else ()) if view.connection}
+        self._links = {view.connection: link_anchor(view) for view in (sweep.every_link if sweep else ()) if view.connection}
 
     def view(self) -> PageView:
         data, sweep = self._data, self._data.sweep
         summary = summarize(data)
-        links = tuple(sorted(map(self._link, sweep.links if sweep else ()), key=_worst_link))
+        links = tuple(sorted(map(self._link, sweep.every_link if sweep else ()), key=_worst_link))
         held = tuple(sorted(map(self._card, sweep.held if sweep else ()), key=_worst_held))
         findings = tuple(map(self._finding, data.findings))
         records = tuple(map(self._record, data.ledger.timeline))
@@ -335,7 +335,7 @@ class _Maker:
                 for one in LinkState
             ),
             links=links,
-            picture=draw(sweep.links if sweep else ()),
+            picture=draw(sweep.every_link if sweep else ()),
             held=held,
             held_in_all=sweep.held_total if sweep else 0,
             findings=findings,
