@@ -27,6 +27,10 @@ param assignReader bool = true
 @description('Whether the approver role has the right to delete connections, for taking back what Azure refuses to reject.')
 param approverCanDelete bool = true
 
+@description('How the two roles name the connections of deployment slots, which Azure\'s published catalogue of actions lacks: docs/deploy.md, Slots.')
+@allowed(['none', 'named', 'pattern'])
+param slotActions string = 'none'
+
 @description('Who is sent e-mail by the alert rules; empty is nobody.')
 param alertEmail string = ''
 
@@ -229,6 +233,7 @@ module roles 'modules/roles.bicep' = {
   params: {
     assignableScopes: assignableScopes
     canDelete: approverCanDelete
+    slotActions: slotActions
     suffix: token
   }
 }
