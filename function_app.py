@@ -95,31 +95,31 @@ async def health(request: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG00
 @app.route(route="report", trigger_arg_name="request", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
 async def report(request: func.HttpRequest) -> func.HttpResponse:
     """The report as a page, or as JSON with ``?format=json``. Reads the stores; never asks Azure."""
-    from shared import bootstrap  # noqa: PLC0415  heavy: not before it is needed
+    from shared import hosting  # noqa: PLC0415  heavy: not before it is needed
 
-    answer = await bootstrap.answer_report(os.environ, request.headers, request.params.get("format", ""))
+    answer = await hosting.answer_report(os.environ, request.headers, request.params.get("format", ""))
     return func.HttpResponse(answer.body, status_code=answer.status, headers=dict(answer.headers))
 
 
 @app.timer_trigger(arg_name="timer", schedule="%LINKGUARD_EXPORT_SCHEDULE%", use_monitor=True, run_on_startup=False)
 async def export_ledger(timer: func.TimerRequest) -> None:  # noqa: ARG001  the binding's name must be a parameter
     """Anchor what the ledger has gained, where nobody can change it."""
-    from shared import bootstrap  # noqa: PLC0415  heavy: not before it is needed
+    from shared import hosting  # noqa: PLC0415  heavy: not before it is needed
 
-    await bootstrap.export_ledger(os.environ)
+    await hosting.export_ledger(os.environ)
 
 
 @app.timer_trigger(arg_name="timer", schedule="%LINKGUARD_ALERTS_SCHEDULE%", use_monitor=True, run_on_startup=False)
 async def deliver_alerts(timer: func.TimerRequest) -> None:  # noqa: ARG001  the binding's name must be a parameter
     """Tell every sink what changed and what it has not been told yet."""
-    from shared import bootstrap  # noqa: PLC0415  heavy: not before it is needed
+    from shared import hosting  # noqa: PLC0415  heavy: not before it is needed
 
-    await bootstrap.deliver_alerts(os.environ)
+    await hosting.deliver_alerts(os.environ)
 
 
 @app.timer_trigger(arg_name="timer", schedule="%LINKGUARD_AUDIT_SCHEDULE%", use_monitor=True, run_on_startup=False)
 async def audit_traffic(timer: func.TimerRequest) -> None:  # noqa: ARG001  the binding's name must be a parameter
     """Judge from the traffic logs whether upstream calls were private. Late or on time, no row is left out."""
-    from shared import bootstrap  # noqa: PLC0415  heavy: not before it is needed
+    from shared import hosting  # noqa: PLC0415  heavy: not before it is needed
 
-    await bootstrap.audit_traffic(os.environ)
+    await hosting.audit_traffic(os.environ)

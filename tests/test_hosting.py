@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from shared import hosting
+from shared import bootstrap, hosting
 from shared.core.errors import ConfigError, StoreUnavailableError
 from shared.hosting import Process, answer_health
 
@@ -43,7 +43,7 @@ class Opened:
 @pytest.fixture
 def opened(monkeypatch: pytest.MonkeyPatch) -> Opened:
     one = Opened()
-    monkeypatch.setattr(hosting, "open_work", one.open)
+    monkeypatch.setattr(bootstrap, "open_work", one.open)
     return one
 
 
@@ -85,6 +85,16 @@ def test_another_loop_has_its_own(opened: Opened) -> None:
 
 async def _use(process: Process) -> None:
     await process.work({})
+
+
+async def test_each_thing_is_held_by_itself(opened: Opened) -> None:
+    """What one trigger needs is not built for another, and closing closes all of it."""
+    process, other = Process(), Opened()
+    works = {id(await process.hold(one.open, {})) for one in (opened, other, opened, other)}
+    assert len(works) == 2
+    assert (opened.opened, other.opened) == (1, 1)
+    await process.close()
+    assert (opened.closed, other.closed) == (1, 1)
 
 
 async def test_closed_it_is_built_anew(opened: Opened) -> None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
     from shared.ports import AlertSink
-    from shared.services.alerting import Delivered, Outside
+    from shared.services.alerting import Outside
 
 
 @asynccontextmanager
@@ -49,17 +49,3 @@ async def open_alerts(environ: Mapping[str, str], *, log: bool | None = None) ->
             sinks.append(await stack.enter_async_context(EventGridSink(settings.alerts_event_grid, credential, clock)))
         store = await stack.enter_async_context(open_settings_store(settings, read_only=False))
         yield Outside(state=store, ledger=store, clock=clock, sinks=sinks, reminder=settings.alerts_reminder)
-
-
-async def deliver_alerts(environ: Mapping[str, str]) -> Delivered:
-    """Deliver what is due, once.
-
-    Raises:
-        ConfigError: where a setting is wrong.
-        StoreError: where a store failed.
-
-    """
-    from shared.services.alerting import deliver  # noqa: PLC0415  only where alerts are delivered
-
-    async with open_alerts(environ) as outside:
-        return await deliver(outside)

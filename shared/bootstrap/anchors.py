@@ -11,7 +11,7 @@ from shared.config import load_settings
 from shared.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
     from shared.services.anchor import AnchorStore
 
@@ -42,19 +42,41 @@ async def open_anchors(environ: Mapping[str, str], place: str) -> AsyncIterator[
         yield anchors
 
 
-async def export_ledger(environ: Mapping[str, str]) -> None:
-    """Anchor the ledger at ``LINKGUARD_ANCHORS``; nothing is done without it.
+@asynccontextmanager
+async def open_export(environ: Mapping[str, str]) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+    """What anchors the ledger at ``LINKGUARD_ANCHORS``; it does nothing without it.
 
     Raises:
         ConfigError: where a setting is wrong.
-        StoreError: where the ledger cannot be read, an anchor not written, or a chain has a fault.
+        StoreError: by opening: where the ledger cannot be opened; by the call: where it cannot be read, an anchor not written,
+            or a chain has a fault.
 
     """
     from shared.adapters.log_telemetry import LogTelemetry  # noqa: PLC0415  see the package's docstring
     from shared.services.anchor import export_and_tell  # noqa: PLC0415  only for its function
 
+    async def nothing() -> None:
+        return
+
     place = load_settings(environ, required=()).anchors
     if place is None:
+        yield nothing
         return
     async with open_ledger(environ) as ledger, open_anchors(environ, place) as anchors:
-        await export_and_tell(ledger, anchors, LogTelemetry())
+
+        async def export() -> None:
+            await export_and_tell(ledger, anchors, LogTelemetry())
+
+        yield export
+
+
+async def export_ledger(environ: Mapping[str, str]) -> None:
+    """Anchor the ledger once.
+
+    Raises:
+        ConfigError: as :func:`open_export`.
+        StoreError: likewise.
+
+    """
+    async with open_export(environ) as export:
+        await export()

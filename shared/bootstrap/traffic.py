@@ -11,7 +11,7 @@ from shared.config import WORKSPACES, BlobUrl, Settings, StorageByKey, load_sett
 from shared.ports import TrafficSource
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
     from shared.adapters.log_format import LogFormat
     from shared.services.audit_timer import AuditRound
@@ -93,19 +93,41 @@ async def _log_blobs(settings: Settings, url: str, progress: Callable[[int], Non
         yield source
 
 
-async def audit_traffic(environ: Mapping[str, str]) -> AuditRound | None:
-    """Audit the window that is due; None where no workspace is named or nothing is due.
+@asynccontextmanager
+async def open_audit(environ: Mapping[str, str]) -> AsyncIterator[Callable[[], Awaitable[AuditRound | None]]]:
+    """What audits the window that is due; its answer is None where no workspace is named or nothing is due.
 
     Raises:
         ConfigError: where a setting is wrong.
-        AzureError: where the links of the scanned subscriptions cannot be read.
+        AzureError: by the call: where the links of the scanned subscriptions cannot be read.
         StoreError: where a store failed.
 
     """
     from shared.adapters.log_telemetry import LogTelemetry  # noqa: PLC0415  see the package's docstring
     from shared.services.audit_timer import audit_and_tell  # noqa: PLC0415  only where traffic is audited
 
-    if not WORKSPACES.text(environ):
+    async def nothing() -> None:
         return None
+
+    if not WORKSPACES.text(environ):
+        yield nothing
+        return
     async with open_application(environ) as application, _log_analytics(application.settings) as source:
-        return await audit_and_tell(application.engine, [source], application.settings.private_ranges, LogTelemetry())
+
+        async def audit() -> AuditRound | None:
+            return await audit_and_tell(application.engine, [source], application.settings.private_ranges, LogTelemetry())
+
+        yield audit
+
+
+async def audit_traffic(environ: Mapping[str, str]) -> AuditRound | None:
+    """Audit once.
+
+    Raises:
+        ConfigError: as :func:`open_audit`.
+        AzureError: likewise.
+        StoreError: likewise.
+
+    """
+    async with open_audit(environ) as audit:
+        return await audit()
