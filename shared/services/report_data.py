@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import heapq
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
@@ -37,6 +38,8 @@ HELD_KEPT: Final = 2_000
 """Held connections that are kept with their evidence."""
 TIMELINE: Final = 2_000
 """Records of the ledger that a report shows, the newest."""
+_AT_ONCE: Final = 16
+"""Chains that are read side by side: a ledger of thousands is in time for a request over HTTP."""
 TRAFFIC_KEPT: Final = 500
 """Traffic verdicts of one target that a report shows, the newest."""
 _TRIES: Final = 10
@@ -110,8 +113,13 @@ async def collect(
     swept = (await fetch(state, REPORT, SWEEP, tuple[SweepView, ...], ())).value
     sweep = swept[0] if swept else None
     reader = _LedgerReader(timeline)
-    for chain in await ledger.chains():
-        await reader.read(ledger, chain, with_inputs=with_inputs)
+    gate = asyncio.Semaphore(_AT_ONCE)
+
+    async def read(chain: str) -> None:
+        async with gate:
+            await reader.read(ledger, chain, with_inputs=with_inputs)
+
+    await asyncio.gather(*map(read, await ledger.chains()))
     findings = [
         FindingView(
             finding=row.finding,
@@ -180,7 +188,7 @@ class _LedgerReader:
         return LedgerView(
             chains=self._chains,
             records=self._records,
-            faults=tuple(self._faults),
+            faults=tuple(sorted(self._faults, key=lambda fault: (fault.chain, fault.sequence))),
             timeline=tuple(item for *_, item in newest),
         )
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from shared.core.errors import AzureUnavailableError
+from shared.core.ledger import EMPTY, Entry, RecordKind, digest, seal
 from shared.report.link_state import LinkState, state_of
 from shared.services.report_data import collect
 from shared.services.sweep import sweep
 from tests.engines import Estate, a_rule
+from tests.fakes import FakeClock, MemoryLedger, MemoryStateStore
 
 if TYPE_CHECKING:
+    from shared.core.ledger import Head
     from shared.core.report_data import SweepView
 
 
@@ -34,6 +39,31 @@ async def test_a_link_that_no_rule_is_about_is_shown_as_not_looked_at() -> None:
     assert (unseen.signalr, unseen.target, unseen.connection, unseen.link_status) == (other, elsewhere, None, "Pending")
     assert state_of(unseen) is LinkState.UNSEEN
     assert len(view.every_link) == 2
+
+
+async def test_the_chains_of_a_large_ledger_are_read_side_by_side() -> None:
+    """So many at once and no more; what is said of them is in the order of the chains, however they were read."""
+
+    class Slow(MemoryLedger):
+        now = most = 0
+
+        async def head(self, chain: str) -> Head:
+            self.now += 1
+            self.most = max(self.most, self.now)
+            await asyncio.sleep(0.001 * (int(chain[-1]) % 3))
+            self.now -= 1
+            head = await super().head(chain)
+            return replace(head, sequence=2) if chain.endswith("0") else head  # A record is missing at its end.
+
+    ledger, state = Slow(), MemoryStateStore()
+    chains = [f"chain-{number:03}" for number in range(100)]
+    for chain in chains:
+        entry = Entry(chain=chain, id=digest(chain), kind=RecordKind.HOLD, at=FakeClock().now(), body={"verdict": "hold"})
+        await ledger.append(seal(entry, EMPTY))
+    view = (await collect(ledger, state, FakeClock().now())).ledger
+    assert ledger.most == 16
+    assert (view.chains, view.records) == (100, 100)
+    assert [fault.chain for fault in view.faults] == chains[::10]
 
 
 async def test_a_link_whose_target_cannot_be_read_stays_in_the_report() -> None:
