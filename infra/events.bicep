@@ -65,6 +65,7 @@ module events 'modules/event-subscription.bicep' = {
   params: {
     deadLetterContainerName: deadLetterContainerName
     deadLetters: deadLetters
+    name: 'linkguard-${token}'
     functionId: '${appId}/functions/on_resource_write'
     storageId: storageId
     topicName: topicName

@@ -1,5 +1,8 @@
 // The event subscription: successful writes and deletes of what Linkguard handles, and nothing else.
 
+@description('Its name: another for each deployment of Linkguard, which may share the topic.')
+param name string
+
 @description('The system topic.')
 param topicName string
 
@@ -36,7 +39,7 @@ resource topic 'Microsoft.EventGrid/systemTopics@2025-02-15' existing = {
 
 resource events 'Microsoft.EventGrid/systemTopics/eventSubscriptions@2025-02-15' = {
   parent: topic
-  name: 'linkguard'
+  name: name
   properties: {
     eventDeliverySchema: 'CloudEventSchemaV1_0'
     destination: {

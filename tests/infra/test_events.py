@@ -69,6 +69,14 @@ def test_events_lead_to_the_function_and_none_is_lost_silently() -> None:
     assert "param deadLetters string = 'identity'" in main
 
 
+def test_two_deployments_can_watch_one_subscription() -> None:
+    """Azure allows one topic, and any number of event subscriptions on it: each deployment's is named after its app."""
+    file = bicep.file("events.bicep")
+    assert "name: 'linkguard-${token}'" in bicep.text(file.modules["events"].node)
+    assert "appId" in bicep.text(file.variables["token"])
+    assert bicep.text(bicep.properties(bicep.file(MODULE).resources["events"].node)["name"]) == "name"
+
+
 def test_a_topic_that_is_there_already_is_left_as_it_is() -> None:
     """Others have subscriptions on it: nothing is written to it but ours."""
     topics = bicep.file("modules/system-topic.bicep").resources
