@@ -6,8 +6,10 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
+import aiohttp
+
 from shared.core.ledger import RecordKind
-from shared.local_azure import Knobs
+from shared.local_azure import LOCAL_TOKEN, Knobs
 from tests.worker.stage import MESSAGE, Stage, allowlist, open_host, open_stage
 from tests.worker.story import set_scene
 
@@ -22,15 +24,26 @@ _DIGEST = re.compile(r"\b[0-9a-f]{64}\b")
 
 
 async def test_an_event_becomes_an_approval(azurite: Azurite) -> None:
-    """A link is put; ARM's event is delivered; its connection becomes Approved, and that is confirmed."""
+    """A link is PUT to ARM; ARM's event is delivered; its connection becomes Approved, and that is confirmed."""
     async with open_stage(azurite) as stage, open_host(stage) as host:
-        link = stage.azure.world.put_link(stage.service, "func-pe", stage.site, MESSAGE)
+        link = await _put_link(stage)
         (event,) = stage.events()
         assert (await host.deliver(event)).ok
         await host.run_until(stage.confirmed)
         assert stage.approved == list(stage.azure.world.connections_of(link))
         assert stage.breaches == []
         assert all(result.ok for result in host.results)
+
+
+async def _put_link(stage: Stage) -> str:
+    """As anybody's tool does it, over HTTP; returns its id."""
+    link = f"{stage.service}/sharedPrivateLinkResources/func-pe"
+    asked = {"properties": {"groupId": "sites", "privateLinkResourceId": stage.site, "requestMessage": MESSAGE}}
+    headers = {"Authorization": f"Bearer {LOCAL_TOKEN}"}
+    url = f"{stage.azure.url}{link}?api-version=2023-02-01"
+    async with aiohttp.ClientSession() as session, session.put(url, json=asked, headers=headers) as answer:
+        assert answer.status in {200, 201}, await answer.text()
+    return link
 
 
 async def test_an_azure_that_takes_its_time(azurite: Azurite) -> None:
