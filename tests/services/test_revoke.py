@@ -7,16 +7,19 @@ from datetime import datetime, timedelta
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from shared.core.errors import AzureRefusedError, AzureUnavailableError
 from shared.core.finding import FindingId
-from shared.core.history import Action, HumanDecision
+from shared.core.history import Action, HumanDecision, Outcome
 from shared.core.ledger import RecordKind
 from shared.core.model import ConnectionStatus
 from shared.core.verdict import Mode
 from shared.services.allowlist import load_allowlist
+from shared.services.budget import Limit
 from shared.services.human import decide_by_hand
 from shared.services.replay import replay
-from shared.services.revoke import REVOKING, note_unruled, revoke_removed
+from shared.services.revoke import REVOCATIONS, REVOKING, note_unruled, revoke_removed
 from shared.services.sweep import sweep
 from tests.engines import Estate, Worker, a_rule, make_engine
 
@@ -111,15 +114,45 @@ async def test_a_change_that_would_revoke_more_than_three_revokes_none() -> None
 
 
 async def test_at_most_three_an_hour() -> None:
-    """Whatever the number of changes."""
-    estate, worker = await estate_of(6)
-    targets = sorted(estate.azure.sites, key=lambda target: target.id)
-    rules = [a_rule(estate.service, target, f"keep-{n}") for n, target in enumerate(targets)]
-    estate.allow(*rules[3:])
+    """Whatever they were for: what is due then waits until the hour is over."""
+    estate, worker = await estate_of(1)
+    estate.allow()
     await swept(worker, HOUR)
+    limit = Limit(each_target=3, overall=3)
+    for n, target in enumerate([estate.azure.add_site(f"other-{n}") for n in range(3)]):
+        now = estate.clock.now() + timedelta(seconds=HOUR - 60)
+        assert await worker.engine.budgets.reserve(REVOCATIONS, limit, f"decision-{n}", target, now) is None
+    assert "revoke_due" in await swept(worker, HOUR)
+    assert len(estate.azure.approved()) == 1
     await swept(worker, HOUR)
-    assert len(estate.azure.approved()) == 3
-    assert sum(write.status == "Rejected" for write in estate.azure.writes) == 3
+    assert estate.azure.approved() == set()
+
+
+@pytest.mark.parametrize("change", ["paused", "another", "unreadable"])
+async def test_the_allowlist_is_read_once_more_before_the_write(change: str) -> None:
+    """Paused, changed or unreadable at the last moment: the intent is closed, and nothing is written."""
+    estate, worker = await estate_of(1)
+    estate.allow()
+    await swept(worker, HOUR)
+    appended = count(1)
+
+    async def meddle(call: str, when: str) -> None:
+        if (call, when) == ("ledger.append", "after") and next(appended) == 1:
+            match change:
+                case "paused":
+                    estate.allow(paused=True)
+                case "another":
+                    estate.allow(a_rule(estate.service, estate.azure.add_site("another"), "another"))
+                case _:
+                    estate.allowlist.text = "rules: ["
+
+    estate.clock.advance(HOUR)
+    writes = len(estate.azure.writes)
+    await sweep(make_engine(estate, turn=meddle))
+    assert next(appended) > 1
+    assert len(estate.azure.writes) == writes
+    (intent,) = [one for one in (await estate.history()).intents.values() if one.revokes]
+    assert intent.outcome is Outcome.NOT_WRITTEN
 
 
 async def test_observe_mode_pause_and_an_incomplete_sweep_write_nothing() -> None:
