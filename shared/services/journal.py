@@ -54,6 +54,15 @@ class Journal:
         """How many records there are by now."""
         return len(self._records)
 
+    async def is_behind(self) -> bool:
+        """Whether somebody has added to the chain since it was read.
+
+        Raises:
+            StoreError: where the ledger failed.
+
+        """
+        return await self._ledger.head(self.chain) != (self._records[-1].head if self._records else EMPTY)
+
     def holds(self, entry_id: str) -> bool:
         """Whether an entry with this id is recorded."""
         return any(record.entry.id == entry_id for record in self._records)

@@ -8,8 +8,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from shared.core import drift
 from shared.core.entries import chain_of
 from shared.core.errors import StoreConflictError
+from shared.core.model import ConnectionStatus
 from shared.services.allowlist import load_allowlist
 from shared.services.journal import Journal
 from shared.services.look import Scope, look
@@ -21,9 +23,12 @@ if TYPE_CHECKING:
 
     from shared.core.arm_id import ArmId
     from shared.core.model import Target
+    from shared.services.allowlist import LoadedAllowlist
     from shared.services.engine import Engine
     from shared.services.results import TargetResult
+
 _TRIES: Final = 5
+_APPROVED: Final = frozenset({ConnectionStatus.APPROVING, ConnectionStatus.APPROVED})
 
 
 async def reconcile(engine: Engine, target: Target, via: Sequence[ArmId] = ()) -> TargetResult:
@@ -57,8 +62,16 @@ async def begin(engine: Engine, target: Target, via: Sequence[ArmId] = ()) -> St
         StoreError: where the ledger or the state store failed.
 
     """
-    snapshot = await engine.snapshot()
     loaded = await load_allowlist(engine.allowlist)
+    for _ in range(_TRIES - 1):
+        step = await _look(engine, loaded, target, via)
+        if not await is_overtaken(step):
+            return step
+    return await _look(engine, loaded, target, via)
+
+
+async def _look(engine: Engine, loaded: LoadedAllowlist, target: Target, via: Sequence[ArmId]) -> Step:
+    snapshot = await engine.snapshot()
     journal = Journal(engine.ledger, chain_of(target))
     await journal.load()
     # Before the look, so that whoever looks and remembers meanwhile makes this step begin anew with what is known then.
@@ -76,3 +89,23 @@ async def begin(engine: Engine, target: Target, via: Sequence[ArmId] = ()) -> St
         # By Azure's clock it was too old: this worker's own is behind.
         observation = await look(engine.azure, replace(scope, snapshot=recent))
     return Step(engine, loaded, journal, observation, kept)
+
+
+async def is_overtaken(step: Step) -> bool:
+    """Whether the look shows an approval that somebody announced in the ledger after it was read.
+
+    Whoever approves through Linkguard says so there first. Without this, another worker's approval at the wrong moment would
+    be told as one that nobody can explain.
+
+    Raises:
+        StoreError: where the ledger failed.
+
+    """
+    history = step.journal.history
+    unexplained = any(
+        connection.status in _APPROVED
+        and connection.id not in history.adopted
+        and drift.explained_by(history, connection.id) is None
+        for connection in step.observation.connections
+    )
+    return unexplained and await step.journal.is_behind()

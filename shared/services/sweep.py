@@ -20,7 +20,7 @@ from shared.services.conclude import finish
 from shared.services.journal import Journal
 from shared.services.look import Scope, observe
 from shared.services.notebook import fetch, fetch_memory, keep
-from shared.services.reconcile import reconcile
+from shared.services.reconcile import is_overtaken, reconcile
 from shared.services.results import SweepResult, TargetResult
 from shared.services.setback import finding_of, forget_setbacks, setbacks
 from shared.services.snapshot import Snapshot
@@ -340,7 +340,7 @@ async def _glance(engine: Engine, loaded: LoadedAllowlist, snapshot: Snapshot, t
     )
     observation = observe(scope, {}, await engine.azure.list_connections(target), None)
     step = Step(engine, loaded, journal, observation, kept)
-    if not step.is_quiet:
+    if not step.is_quiet or await is_overtaken(step):
         return None
     try:
         return await step.note()

@@ -29,7 +29,7 @@ from tests.fakes.azure import SUBSCRIPTION
 if TYPE_CHECKING:
     from shared.core.arm_id import ArmId
     from shared.core.finding import Finding
-    from shared.core.ledger import Json
+    from shared.core.ledger import Json, Record
     from shared.core.model import Connection, Target
     from shared.ports import Reading
     from shared.services.results import SweepResult
@@ -317,6 +317,37 @@ async def test_targets_looked_at_side_by_side_take_their_budget_in_turn(estate: 
     assert {one.outcome for one in result.decisions} == {"sent"}
     assert estate.azure.approved() == set(pairs)
     assert tries == len(targets)
+
+
+async def test_another_workers_approval_at_the_wrong_moment_is_no_unexplained_one(estate: Estate) -> None:
+    """It was announced in the ledger after the sweep had read that, and written before the sweep saw the connection."""
+    other = estate.worker()
+    pair = estate.azure.add_pair(estate.service, estate.target)
+    await other.look()
+    at_the_ledger, may_write = asyncio.Event(), asyncio.Event()
+    append, list_all = estate.ledger.append, estate.azure.list_connections
+
+    async def append_later(record: Record) -> None:
+        at_the_ledger.set()
+        await may_write.wait()
+        await append(record)
+
+    async def list_afterwards(target: Target) -> Reading[tuple[Connection, ...] | None]:
+        may_write.set()
+        await approving
+        return await list_all(target)
+
+    estate.ledger.append = append_later  # type: ignore[method-assign]
+    approving = asyncio.create_task(other.look(after=31))
+    await at_the_ledger.wait()
+    estate.azure.list_connections = list_afterwards  # type: ignore[method-assign]
+    result = await sweep(estate.worker().engine)
+    assert pair in estate.azure.approved()
+    assert outcomes(result) == {pair.name: ("settled", "confirmed")}
+    assert not told(result, "approved_unexplained")
+    assert "approved_unexplained" not in str([record.entry.body for record in await estate.records()])
+    estate.azure.add_connection(estate.target, "stranger", status=ConnectionStatus.APPROVED)
+    assert told(await sweep(estate.worker().engine), "approved_unexplained")
 
 
 # Waiting
