@@ -16,6 +16,8 @@ from shared.bootstrap import open_application
 from shared.core.arm_id import ArmId
 from shared.core.model import Target
 from shared.local_azure import SUBSCRIPTION, Knobs, LocalAzure
+from shared.local_azure.scenarios import Estate as LargeEstate
+from shared.local_azure.scenarios import estate
 from shared.services.reconcile import reconcile
 from shared.services.sweep import sweep
 from shared.services.wait import sweep_until_done
@@ -30,7 +32,6 @@ SERVICES = 1_000
 SITES = 5_000
 WATCHED = 500
 PENDING = 100
-GROUP = "bench"
 
 
 def main() -> str:
@@ -80,8 +81,8 @@ async def _counted(name: str, engine: Engine, target: Target) -> tuple[str, int,
 
 
 @dataclass(frozen=True, slots=True)
-class Estate:
-    """The world that the other process serves."""
+class Served:
+    """What the other process serves."""
 
     url: str
     subscriptions: list[str]
@@ -132,15 +133,15 @@ def _measure(limit: int, pending: int) -> Measured:
     server = context.Process(target=_serve, args=(theirs, pending), daemon=True)
     server.start()
     try:
-        estate: Estate = ours.recv()
-        measured = asyncio.run(_sweep(estate, limit, ours))
+        served: Served = ours.recv()
+        measured = asyncio.run(_sweep(served, limit, ours))
         ours.send("done")
-        served: dict[str, int] = ours.recv()
+        reads: dict[str, int] = ours.recv()
     finally:
         server.join(timeout=10)
         if server.is_alive():
             server.terminate()
-    return replace(measured, busiest=max(served.values()))
+    return replace(measured, busiest=max(reads.values()))
 
 
 def _serve(pipe: Connection[Any, Any], pending: int) -> None:
@@ -149,36 +150,32 @@ def _serve(pipe: Connection[Any, Any], pending: int) -> None:
 
 async def _serve_estate(pipe: Connection[Any, Any], pending: int) -> None:
     async with LocalAzure() as azure:
-        world = azure.world
-        subscriptions = [world.add_subscription() for _ in range(SUBSCRIPTIONS)]
-        services = [
-            world.add_signalr(f"signalr-{number}", group=GROUP, subscription=subscriptions[number % SUBSCRIPTIONS])
-            for number in range(SERVICES)
-        ]
-        sites = [
-            world.add_site(
-                f"site-{number}",
-                group=GROUP,
-                subscription=subscriptions[number % SUBSCRIPTIONS],
-                public_network_access="Enabled",
-            )
-            for number in range(SITES)
-        ]
-        rules = [_rule(f"rule-{n}", services[n], sites[n]) for n in range(WATCHED)]
-        pipe.send(Estate(azure.url, subscriptions, rules))
+        built = estate(
+            azure.world, subscriptions=SUBSCRIPTIONS, services=SERVICES, sites=SITES, linked=WATCHED - pending, pending=0
+        )
+        pairs = [(_named(built, "service", n), _named(built, "site", n)) for n in range(WATCHED)]
+        rules = [_rule(f"rule-{n}", service, site) for n, (service, site) in enumerate(pairs)]
+        pipe.send(Served(azure.url, list(built.subscriptions), rules))
         await asyncio.to_thread(pipe.recv)
-        for number in range(pending):
-            world.put_link(services[number], f"link-{number}", sites[number], message=f"message {number}")
+        for number, (service, site) in enumerate(pairs[WATCHED - pending :]):
+            azure.world.put_link(service, f"new-{number}", site, message=f"message {number}")
         azure.requests.clear()
         pipe.send("ready")
         await asyncio.to_thread(pipe.recv)
         pipe.send(dict(Counter(entry.path.split("/")[2] for entry in azure.requests.entries if entry.method == "GET")))
 
 
-async def _sweep(estate: Estate, limit: int, pipe: Connection[Any, Any]) -> Measured:
+def _named(built: LargeEstate, kind: str, number: int) -> str:
+    """The id of a service or a site of the estate."""
+    kinds = {"service": "Microsoft.SignalRService/SignalR/signalr", "site": "Microsoft.Web/sites/site"}
+    subscription = built.subscriptions[number % SUBSCRIPTIONS]
+    return f"/subscriptions/{subscription}/resourceGroups/estate/providers/{kinds[kind]}-{number:05}"
+
+
+async def _sweep(served: Served, limit: int, pipe: Connection[Any, Any]) -> Measured:
     """A sweep of an estate that was swept before, as all but the very first one is."""
     with tempfile.TemporaryDirectory() as folder:
-        settings = _settings(estate.url, Path(folder), estate.subscriptions, estate.rules, settle="1s") | {
+        settings = _settings(served.url, Path(folder), served.subscriptions, served.rules, settle="1s") | {
             "LINKGUARD_ARM_READS_PER_SECOND": str(limit),
             "LINKGUARD_RECHECK_DELAY": "1s",
             "LINKGUARD_CONCURRENCY": "32",
