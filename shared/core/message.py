@@ -56,6 +56,7 @@ class PartMessage:
     sweep: str
     part: int
     attempt: int = 1
+    """2 and more for what could not go on yet."""
 
 
 type Message = LookMessage | PartMessage

@@ -18,6 +18,7 @@ from shared.core.model import LinkProvisioning, LinkStatus, Target
 from shared.services import follow_up
 from shared.services.guard import is_known_service, is_scanned, is_watched
 from shared.services.notebook import fetch, fetch_memory, keep
+from shared.services.recheck import delay_at
 from shared.services.reconcile import reconcile
 from shared.services.rounds import go_on
 from shared.services.telemetry import counting, following, tell, tell_findings
@@ -91,7 +92,7 @@ async def take_message(work: Work, arrival: Arrival) -> None:
     message = decode(arrival.text)
     if isinstance(message, PartMessage):
         with following(message.sweep):
-            await go_on(work, message)
+            await _take_part(work, message)
         return
     correlation = message.correlation or arrival.id
     # What a sweep put there has a correlation and no beginning: no event asked for it.
@@ -106,12 +107,26 @@ async def take_message(work: Work, arrival: Arrival) -> None:
             with counting(work.telemetry):
                 await (_fan_out(work, carried) if message.target is None else _look(work, carried, message.target))
         except LinkguardError as error:
-            if not error.retryable:
-                raise
-            after = timedelta(seconds=error.retry_after or 0) if isinstance(error, AzureThrottledError) else timedelta()
-            if not await follow_up.put_back(work, carried, None, at_least=after):
+            if not error.retryable or not await follow_up.put_back(work, carried, None, at_least=_asked_to_wait(error)):
                 raise
             tell(work.telemetry, "message", {**_fields(message, "put back"), "error": type(error).__name__}, "warning")
+
+
+async def _take_part(work: Work, message: PartMessage) -> None:
+    """Go on with a part of a sweep; what cannot go on yet comes back, for as long as the sweep goes on."""
+    try:
+        await go_on(work, message)
+    except LinkguardError as error:
+        if not error.retryable or message.attempt >= follow_up.MOST_ATTEMPTS:
+            raise
+        again = replace(message, attempt=message.attempt + 1)
+        await work.queue.put(encode(again), delay=max(delay_at(work.engine.settings, again.attempt), _asked_to_wait(error)))
+        fields: JsonObject = {"part": message.part, "attempt": message.attempt, "what": "put back", "error": type(error).__name__}
+        tell(work.telemetry, "message", fields, "warning")
+
+
+def _asked_to_wait(error: LinkguardError) -> timedelta:
+    return timedelta(seconds=error.retry_after or 0) if isinstance(error, AzureThrottledError) else timedelta()
 
 
 async def _is_over(work: Work, message: LookMessage, arrival: Arrival) -> bool:

@@ -224,7 +224,7 @@ async def go_on(work: Work, message: PartMessage) -> None:
         except StoreConflictError:
             return  # The same part came twice; the other one goes on with it.
         if visited.left:
-            await work.queue.put(encode(replace(message, attempt=message.attempt + 1)))
+            await work.queue.put(encode(replace(message, attempt=1)))
             return
     await _end_round(work, current.value)
 

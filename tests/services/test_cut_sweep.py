@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from shared.core.errors import AzureForbiddenError
+from shared.core.errors import AzureForbiddenError, AzureThrottledError
 from shared.core.finding import FindingId
 from shared.core.message import LookMessage, PartMessage, decode, encode
 from shared.core.model import ConnectionStatus
@@ -184,6 +184,30 @@ async def test_a_poisoned_message_is_over_with_the_sweep_after(sites: int, what:
     assert await open_findings(desk) == [FindingId.MESSAGE_POISONED.value]
     await whole_round(desk, after=600)
     assert await open_findings(desk) == []
+
+
+async def test_a_part_that_cannot_go_on_yet_is_put_back() -> None:
+    """Throttled: no sooner than Azure says, later each time, and nothing is raised; what cannot be tried again is."""
+    desk = LargeEstate(3)
+    await run(desk.work)
+    desk.queue.messages = [one for one in desk.queue.messages if isinstance(decode(one.text), PartMessage)]
+    desk.estate.clock.advance(11 * 60)  # The list of the services is too old to decide by.
+    delays = []
+    for retry_after in (77, 1, 1):
+        desk.estate.azure.fail("list_signalr", AzureThrottledError("slow down", retry_after=retry_after))
+        assert await desk.part()
+        (waiting,) = desk.queue.messages
+        delays.append((waiting.visible - waiting.inserted).total_seconds())
+    assert delays == [77, 30, 60]
+    assert [one["error"] for one in desk.telemetry.records("message") if "part" in one] == 3 * ["AzureThrottledError"]
+    desk.estate.azure.fail("list_signalr", AzureForbiddenError("no", status=403))
+    with pytest.raises(AzureForbiddenError):
+        await desk.part()
+    desk.estate.clock.advance(16 * 60)
+    await run(desk.work)
+    while await desk.part():
+        pass
+    assert await desk.reasons() == []
 
 
 # Broken off anywhere

@@ -45,9 +45,12 @@ async def approving() -> Desk:
 
 
 async def cut() -> LargeEstate:
-    """A sweep in parts, one target of which cannot be read; and one that cannot list a subscription."""
+    """A sweep in parts: one is throttled, a target of one cannot be read; and a sweep that cannot list a subscription."""
     desk = LargeEstate(3)
     await run(desk.work)
+    desk.estate.clock.advance(11 * 60)
+    desk.estate.azure.fail("list_signalr", AzureThrottledError("slow down", retry_after=1))
+    await desk.part()
     desk.estate.azure.fail("list_connections", AzureForbiddenError("no", status=403))
     while await desk.part():
         pass
