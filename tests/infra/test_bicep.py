@@ -21,6 +21,27 @@ FUNCTIONS = {
 }
 """Functions of Bicep and its decorators, as far as they are used."""
 
+LINTER_RULES = {
+    *("adminusername-should-not-be-literal", "no-hardcoded-env-urls", "no-unused-existing-resources", "no-unused-params"),
+    *("no-unused-vars", "outputs-should-not-contain-secrets", "prefer-unquoted-property-names", "secure-params-in-nested-deploy"),
+    *(
+        "secure-secrets-in-params",
+        "use-parent-property",
+        "use-recent-api-versions",
+        "use-resource-id-functions",
+        "use-safe-access",
+    ),
+}
+"""Rules of Bicep's linter that bicepconfig.json sets, as Microsoft's page "Use Bicep linter" lists them."""
+HOSTS_OF_ONE_CLOUD = (
+    *("core.windows.net", "database.windows.net", "graph.windows.net", "asazure.windows.net", "management.azure.com"),
+    *("gallery.azure.com", "login.microsoftonline.com", "trafficmanager.net", "vault.azure.net", "datalake.azure.net"),
+    *("azuredatalakestore.net", "azuredatalakeanalytics.net", "api.loganalytics.io"),
+)
+"""What the rule no-hardcoded-env-urls looks for unless it is told otherwise."""
+MOST_TEXT = 131_072
+"""Characters that loadTextContent reads."""
+
 each_file = pytest.mark.parametrize("file", files(), ids=lambda file: file.name)
 
 
@@ -100,6 +121,8 @@ def test_every_file_that_is_read_in_is_there(file: File) -> None:
         assert path.is_file(), name
         if function == "loadJsonContent":
             json.loads(path.read_text())
+        else:
+            assert len(path.read_text()) <= MOST_TEXT
 
 
 def test_every_resource_type_exists_at_its_version() -> None:
@@ -120,6 +143,22 @@ def test_no_tree_is_read_as_empty() -> None:
 def test_no_secret_comes_out(file: File) -> None:
     """No key is listed, and no connection string with a key made."""
     assert not re.search(r"\blist(?:Keys|AccountSas|ServiceSas|Secrets)?\(|AccountKey|SharedAccess", text(file.root))
+
+
+def test_the_linter_is_set_by_rules_that_it_has() -> None:
+    """A misspelled rule would be ignored without a word."""
+    core = json.loads((INFRA / "bicepconfig.json").read_text())["analyzers"]["core"]
+    assert core["enabled"] is True
+    assert set(core["rules"]) == LINTER_RULES
+    assert {rule["level"] for rule in core["rules"].values()} <= {"error", "warning", "off"}
+
+
+@each_file
+def test_what_the_linter_refuses_is_not_there(file: File) -> None:
+    """As far as it can be seen without the compiler: ``bicep build`` would end with an error."""
+    assert not [host for host in HOSTS_OF_ONE_CLOUD if host in text(file.root)]
+    secret = re.compile("password|pwd|secret|accountkey|acctkey", re.IGNORECASE)
+    assert not [name for name in (*file.params, *file.outputs) if secret.search(name)]
 
 
 def test_every_abbreviation_is_used() -> None:

@@ -116,6 +116,25 @@ def test_every_rule_has_its_query_and_every_query_its_rule() -> None:
         assert f"loadTextContent('../queries/{rule}.kql')" in text
 
 
+# What Azure Monitor takes (the azurerm provider's documentation of scheduled_query_rules_alert_v2 lists both).
+TIMES: Final = {"PT1M": 1, "PT5M": 5, "PT10M": 10, "PT15M": 15, "PT30M": 30, "PT45M": 45, "PT1H": 60, "PT2H": 120}
+
+
+def test_every_rule_is_asked_often_enough_for_its_window() -> None:
+    """A record that reaches the workspace late is still within the next evaluation's window; severity is one that wakes somebody."""
+    node = bicep.file("modules/alerts.bicep").variables["rules"]
+    said = [
+        {key: bicep.text(value).strip("'") for key, value in bicep.properties(one).items()}
+        for one in bicep.walk(node)
+        if one.type == "object"
+    ]
+    assert len(said) == len(rules())
+    for rule in said:
+        assert rule.keys() == {"name", "severity", "frequency", "window", "query"}
+        assert 2 * TIMES[rule["frequency"]] <= TIMES[rule["window"]], rule["name"]
+        assert rule["severity"] in {"0", "1", "2"}
+
+
 def test_every_rule_has_a_section_in_the_runbook() -> None:
     """Whoever is woken finds what it means and what to do; and no section is about none."""
     sections = re.findall(r"^### (.+)$", OPERATE.read_text().partition("## Alerts\n")[2].partition("\n## ")[0], re.MULTILINE)
