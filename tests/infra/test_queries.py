@@ -121,7 +121,7 @@ TIMES: Final = {"PT1M": 1, "PT5M": 5, "PT10M": 10, "PT15M": 15, "PT30M": 30, "PT
 
 
 def test_every_rule_is_asked_often_enough_for_its_window() -> None:
-    """A record that reaches the workspace late is still within the next evaluation's window; severity is one that wakes somebody."""
+    """A record that comes late is still within the next evaluation's window; the severity is one that wakes somebody."""
     node = bicep.file("modules/alerts.bicep").variables["rules"]
     said = [
         {key: bicep.text(value).strip("'") for key, value in bicep.properties(one).items()}
