@@ -6,7 +6,8 @@ import asyncio
 import json
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from itertools import count
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -20,6 +21,7 @@ from shared.core.errors import (
     StoreUnavailableError,
 )
 from shared.core.event import RawEvent
+from shared.core.history import Outcome
 from shared.core.message import LookMessage, decode, encode
 from shared.services import follow_up
 from shared.services.dispatch import Arrival, take_event, take_message
@@ -28,8 +30,12 @@ from shared.services.rounds import run
 from shared.services.setback import setbacks
 from shared.services.telemetry import EVENT_TO_APPROVAL, THROTTLES, ToldLedger
 from shared.services.work import Work
-from tests.engines import Estate, Interleaved, a_rule, make_engine
+from tests.engines import Crash, CrashAt, Estate, Interleaved, Interposed, a_rule, make_engine
 from tests.fakes.queue import MemoryQueue, MemoryTelemetry
+
+if TYPE_CHECKING:
+    from shared.ports import WorkQueue
+    from tests.engines import When
 
 WRITE = "Microsoft.Resources.ResourceWriteSuccess"
 
@@ -366,3 +372,61 @@ async def test_poison_stays_where_the_sweep_could_not_look(desk: Desk) -> None:
     desk.estate.azure.fail("list_connections", AzureForbiddenError("no", status=403), AzureForbiddenError("no", status=403))
     await run(desk.work)
     assert len(await setbacks(desk.work.engine.state)) == 1
+
+
+# Broken off anywhere
+
+
+def a_broken_worker(desk: Desk, turn: CrashAt) -> Work:
+    """On this desk, with every call to the outside announced."""
+    queue = cast("WorkQueue", Interposed(desk.queue, "queue", turn))
+    return replace(desk.work, engine=make_engine(desk.estate, turn=turn), queue=queue)
+
+
+async def until_crash(desk: Desk, work: Work) -> bool:
+    """From the event on; what was being worked on is delivered again, to a sound worker. False where there was no crash."""
+    link = f"{desk.estate.service}/sharedPrivateLinkResources/func-pe"
+    event = RawEvent(id="e", type=WRITE, subject=link, time=None, data={})
+    try:
+        await take_event(work, event)
+    except Crash:
+        await take_event(desk.work, event)
+        return True
+    while desk.queue.messages:
+        queued = desk.queue.take()
+        if queued is None:
+            desk.estate.clock.advance(1)
+            continue
+        arrival = Arrival(id=queued.id, text=queued.text, inserted=queued.inserted, tries=1)
+        try:
+            await take_message(work, arrival)
+        except Crash:
+            await take_message(desk.work, replace(arrival, tries=2))
+            return True
+    return False
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_crash_anywhere_on_the_way_loses_nothing_and_does_nothing_twice(when: When) -> None:
+    """Before any call or after it, from the event to the confirmation: what was at hand comes again, and all ends as it would."""
+
+    async def broken_off(place: int) -> bool:
+        desk = Desk()
+        connection = desk.estate.azure.add_pair(desk.estate.service, desk.estate.target)
+        desk.estate.azure.add_connection(desk.estate.target, "stranger")
+        crashed = await until_crash(desk, a_broken_worker(desk, CrashAt(place, when)))
+        await desk.run()
+        assert [(write.connection, write.status) for write in desk.estate.azure.writes] == [(connection, "Approved")], place
+        history = await desk.estate.history()
+        ours = history.approval_of(connection)
+        assert ours is not None, place
+        assert ours.outcome is Outcome.CONFIRMED, place
+        assert not history.open_intents(), place
+        assert desk.queue.messages == [], place
+        await desk.estate.check()
+        return crashed
+
+    async def every_place() -> int:
+        return await anext(place for place in count() if not await broken_off(place))
+
+    assert asyncio.run(every_place()) > 40
