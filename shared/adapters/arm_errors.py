@@ -137,7 +137,8 @@ def _client_error(operation: Operation, answer: Answer, said: str, code: str) ->
             return AzureConflictError(f"{said}: it is being changed; read it again", status=status, code=code)
         case HTTPStatus.TOO_MANY_REQUESTS:
             wait = "" if answer.retry_after is None else f"; asked to wait {answer.retry_after:g} s"
-            return AzureThrottledError(f"{said}: too many requests{wait}", retry_after=answer.retry_after, code=code)
+            message = f"{said}: too many requests{wait}; try again later"
+            return AzureThrottledError(message, retry_after=answer.retry_after, code=code)
         case _:
             return AzureRefusedError(f"{said}: the request itself is refused", status=status, code=code)
 

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Concatenate, get_type_hints
 import typer
 
 from shared.cli.terminal import LOGGER, check_output, complain, open_output, say, set_up_logging, style_of
-from shared.core.errors import AllowlistError, ConfigError, InvalidIdError, LinkguardError
+from shared.core.errors import AllowlistError, AzureError, ConfigError, InvalidIdError, LinkguardError
 from shared.report.exit_codes import INTERRUPTED, ExitCode
 from shared.report.json_text import json_text
 from shared.report.page import PLAIN, Style
@@ -167,6 +167,7 @@ def _failed(error: LinkguardError) -> ExitCode:
             complain(str(error))
             return ExitCode.USAGE
         case _:
-            again = "; the same command later may do" if error.retryable else ""
+            # What Azure's failures say ends with what to do about them.
+            again = "; the same command later may do" if error.retryable and not isinstance(error, AzureError) else ""
             complain(f"{error}{again}")
             return ExitCode.INCOMPLETE
