@@ -27,6 +27,9 @@ DISTINCT_SOURCES: Final = 100_000
 """Sources of one table that are told apart while counting in memory; beyond that the rarest are only counted."""
 MALFORMED: Final = "(malformed)"
 """What a malformed source is counted under, unless it is plainly no more than a failed address or a word such as ``unknown``."""
+_TARGET: Final = re.compile(r"[\w./()-]{1,1024}")
+"""ARM ids and names of sites: letters and digits of any script, and what Azure allows between them."""
+_TABLE: Final = re.compile(r"[A-Za-z][\w. -]{0,127}")
 _HARMLESS: Final = re.compile(r"[0-9A-Fa-f:.\[\]]{1,47}|[A-Za-z]{1,8}")
 
 
@@ -343,8 +346,16 @@ class Tally:
         self._tables: dict[tuple[str, str], tuple[str, TableTally]] = {}
 
     def table(self, target: str, table: str) -> TableTally:
-        """The counts of one table of one target, begun where there are none."""
-        return self._tables.setdefault((target.upper(), table), (target, TableTally()))[1]
+        """The counts of one table of one target, begun where there are none.
+
+        What cannot be the name of a site or a table stands there because a line is damaged, and may be a secret.
+        """
+        target = target if _TARGET.fullmatch(target) else MALFORMED
+        table = table if _TABLE.fullmatch(table) else MALFORMED
+        key = (target.upper(), table)
+        spelt, tally = self._tables.get(key) or (target, TableTally())
+        self._tables[key] = (min(spelt, target), tally)  # The same spelling whatever row came first.
+        return tally
 
     def end(self) -> tuple[TableTraffic, ...]:
         """What was counted, by target and table."""

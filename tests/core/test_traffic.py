@@ -20,6 +20,7 @@ from shared.core.traffic import (
     ReasonCode,
     TableTally,
     TableTraffic,
+    Tally,
     judge,
     judge_target,
     reason,
@@ -117,6 +118,24 @@ def test_counts_add_up(rows: list[tuple[Kind, str | None, int]]) -> None:
     assert all(counted.requests[cls] >= number for cls, number in counted.upstream.items())
     named = sum(source.count for source in counted.sources) + counted.requests.get(AddressClass.ABSENT, 0)
     assert named == sum(counted.requests.values())
+
+
+def test_a_target_is_spelt_alike_whatever_came_first() -> None:
+    """One target, however its id is spelt, and one spelling of it."""
+    for order in (("/A/b", "/a/B"), ("/a/B", "/A/b")):
+        tally = Tally()
+        for target in order:
+            tally.table(target, "t").add(Kind.OTHER, resolve(None, "10.0.0.1"), 1, NOON, NOON)
+        assert [(one.target, one.rows) for one in tally.end()] == [("/A/b", 2)]
+
+
+@pytest.mark.parametrize("text", ["/subscriptions/s?code=x", 'a", "CsUriQuery": "code=x', "a=b", "", "a b", "x" * 2000])
+def test_what_is_no_name_is_never_shown_as_one(text: str) -> None:
+    """A damaged line may have a query or a cookie where the target or the table should be."""
+    tally = Tally()
+    tally.table(text, "t").add(Kind.OTHER, resolve(None, "10.0.0.1"), 1, NOON, NOON)
+    tally.table("site", f"{text}=").add(Kind.OTHER, resolve(None, "10.0.0.1"), 1, NOON, NOON)
+    assert [(one.target, one.table) for one in tally.end()] == [("(malformed)", "t"), ("site", "(malformed)")]
 
 
 def test_only_the_most_frequent_sources_are_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,1 @@
+"""Fuzzing the log readers; what it finds becomes a test in tests/adapters/test_log_files.py."""
