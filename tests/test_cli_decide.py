@@ -223,6 +223,21 @@ def test_everything_approved_today_is_adopted_at_once(desk: Desk, stranger: str)
     assert (again.code, again.json["decisions"]) == (ExitCode.OK, [])
 
 
+def test_many_targets_are_adopted_side_by_side_and_told_in_order(desk: Desk) -> None:
+    """Each target's own one after another."""
+    for number in range(6):
+        site = desk.world.add_site(f"site-{number}", public_network_access="Enabled")
+        for name in (f"one-{number}", f"two-{number}"):
+            link = desk.world.put_link(desk.signalr, name, site, MESSAGE)
+            desk.world.approve(*desk.world.connections_of(link))
+    ran = desk.run("decide", "--adopt", "--all", "--reason", "day one", "--yes", "--json")
+    adopted = [one["connection"] for one in ran.json["decisions"]]
+    assert (ran.code, len(adopted)) == (ExitCode.OK, 12)
+    assert adopted == sorted(adopted)
+    assert all(one["ok"] for one in ran.json["decisions"])
+    assert desk.run("ledger", "verify").code == ExitCode.OK
+
+
 def test_adopting_all_asks_once(desk: Desk, stranger: str) -> None:
     """With every id on the screen."""
     desk.world.approve(stranger)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from dataclasses import replace
 from functools import partial
+from itertools import chain, groupby
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -23,6 +25,8 @@ from shared.report.exit_codes import ExitCode
 from shared.report.explain_text import explain_text
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from shared.bootstrap import Application
     from shared.services.explain import Explanation
 
@@ -133,7 +137,15 @@ class _Hand:
             tell(f"{clean(str(connection))}\n")
         if found and self._asks and not confirm(f"adopt these {len(found)} connections, as {by}?"):
             return self._nothing_done(by)
-        done = [await self._carry_out(connection, ConnectionStatus.APPROVED, by) for connection in found]
+        gate = asyncio.Semaphore(self._application.settings.concurrency)
+
+        async def adopt(connections: Iterable[ArmId]) -> list[tuple[HandItem, ExitCode]]:
+            async with gate:
+                return [await self._carry_out(connection, ConnectionStatus.APPROVED, by) for connection in connections]
+
+        # One target's after one another: they share a chain of the ledger. What was found is sorted, so a target's are together.
+        by_target = [list(some) for _, some in groupby(found, key=lambda connection: connection.parent)]
+        done = list(chain.from_iterable(await asyncio.gather(*map(adopt, by_target))))
         code = max((code for _, code in done), default=ExitCode.OK)
         return HandDocument(by=by, decisions=tuple(item for item, _ in done)), code
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, assert_never
 
 from shared.core.arm_id import ArmId
@@ -20,7 +22,7 @@ from shared.services.reconcile import begin
 from shared.services.sweep import watched
 
 if TYPE_CHECKING:
-    from shared.core.model import Connection
+    from shared.core.model import Connection, Target
     from shared.services.engine import Engine
     from shared.services.step import Step
 
@@ -147,15 +149,20 @@ async def adoptable(engine: Engine) -> tuple[ArmId, ...]:
     """
     snapshot = await engine.snapshot()
     loaded = await load_allowlist(engine.allowlist)
-    found: list[ArmId] = []
-    for target in watched(loaded.allowlist, snapshot, engine.settings.subscriptions):
-        step = await begin(engine, target)
+    gate = asyncio.Semaphore(engine.settings.concurrency)
+
+    async def unexplained(target: Target) -> list[ArmId]:
+        async with gate:
+            step = await begin(engine, target)
         history = step.journal.history
-        found += [
+        return [
             connection.id
             for connection in step.observation.connections
             if connection.status is ConnectionStatus.APPROVED
             and connection.id not in history.adopted
             and history.approval_of(connection.id) is None
         ]
+
+    targets = watched(loaded.allowlist, snapshot, engine.settings.subscriptions)
+    found = chain.from_iterable(await asyncio.gather(*map(unexplained, targets)))
     return tuple(sorted(found))
