@@ -19,14 +19,17 @@ from shared.core.upstream_path import UpstreamPaths
 EMPTY: Final = "(empty)"
 """Stands for a right-most element that is there and empty."""
 SEVERAL: Final = "(several)"
-"""Stands for several headers in one record: one of them may be a caller's forgery, so none is believed."""
+"""Stands for several headers in one record, one of which may be a caller's forgery, and for one that cannot be read."""
 
 # An object's own key in JSON text: a caller's quotation marks are escaped there.
 _STRICT: Final = r"""@'(?i)[{,]\s*"x[-_]?forwarded[-_]?for"\s*:\s*"((?:[^"\\]|\\.)*)"'"""
 _ELEMENT: Final = r"0-9A-Za-z\[\]:._%"
 _LOOSE: Final = (
-    rf"""@'(?i)x[-_]?forwarded[-_]?for"?\s*[=:]\s*"?([{_ELEMENT}-]+(?:(?:\s*,)+\s*[{_ELEMENT}-]+)*)(?:[^{_ELEMENT}=-]|$)'"""
+    r"""@'(?i)x[-_]?forwarded[-_]?for["\x27]?\s*[=:]\s*["\x27]?"""
+    rf"""([{_ELEMENT}-]+(?:(?:\s*,)+\s*[{_ELEMENT}-]+)*)(?:[^{_ELEMENT}=-]|$)'"""
 )
+# A header with a value, however it is written: where nothing else reads it, the request must not be left out.
+_UNREAD: Final = r"""@'(?i)x[-_]?forwarded[-_]?for[\\"\x27]*\s*[=:][\s\\"\x27\[({]*[^\s\\"\x27\[({-]'"""
 # An address after a comma, anywhere behind the header: a caller's part may hold what looks like the header's end.
 _LATER: Final = r"""@'(?is)x[-_]?forwarded[-_]?for.*,\s*"?\[?([0-9A-Fa-f]*[:.][0-9A-Fa-f:.]*[0-9A-Fa-f])'"""
 _METHOD: Final = r"""@'(?i)(?:^|[^a-z])(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS)(?:[^a-z]|$)'"""
@@ -48,6 +51,7 @@ AppRequests
 | where {{window}}
 | extend Found = extract_all({_STRICT}, tostring(Properties)), Parts = parse_url(Url)
 | extend Target = {_IN_ROLE}, Header = tostring(Found[0]), Headers = coalesce(array_length(Found), 0)
+| extend Headers = iff(Headers == 0 and tostring(Properties) matches regex {_UNREAD}, 2, Headers)
 | extend Client = ClientIP, Items = ItemCount
 | extend Method = extract(@'^([A-Za-z]+) ', 1, Name), Path = tostring(Parts.Path), Host = tostring(Parts.Host), Agent = ""
 """
@@ -57,6 +61,7 @@ AppTraces
 | extend Said = iff(Message startswith "{{{{", extract_all({_STRICT}, Message), extract_all({_LOOSE}, Message))
 | extend Found = extract_all({_STRICT}, tostring(Properties)), Text = strcat(Message, " ", tostring(Properties))
 | extend Headers = coalesce(array_length(Said), 0) + coalesce(array_length(Found), 0)
+| extend Headers = iff(Headers == 0 and Text matches regex {_UNREAD}, 2, Headers)
 | where Headers > 0
 | extend Later = iff(Message startswith "{{{{", "", extract({_LATER}, 1, Message))
 | extend Target = {_IN_ROLE}, Header = coalesce(tostring(Said[0]), tostring(Found[0])), Client = "", Items = ItemCount
@@ -68,6 +73,7 @@ FunctionAppLogs
 | where {{window}}
 | extend Found = iff(Message startswith "{{{{", extract_all({_STRICT}, Message), extract_all({_LOOSE}, Message))
 | extend Headers = coalesce(array_length(Found), 0)
+| extend Headers = iff(Headers == 0 and Message matches regex {_UNREAD}, 2, Headers)
 | where Headers > 0
 | extend Later = iff(Message startswith "{{{{", "", extract({_LATER}, 1, Message))
 | extend Target = tolower(_ResourceId), Header = tostring(Found[0]), Client = "", Items = 1

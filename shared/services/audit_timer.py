@@ -105,8 +105,14 @@ async def run_audit(engine: Engine, sources: Sequence[TrafficSource], ranges: Pr
     for target, traffic in found.items():
         await _record(engine, target, traffic, since, until)
     findings = tuple(finding for target, one in found.items() if (finding := finding_of(target, one, since, until)) is not None)
-    covered = {fold_case(str(target)) for target in found}
-    look = Look(source=SOURCE, at=engine.clock.now(), found=findings, covers=lambda one: fold_case(one.target) in covered)
+    verdicts = {fold_case(str(target)): one.verdict for target, one in found.items()}
+
+    def covers(finding: Finding) -> bool:
+        """That public calls were seen is over when they are seen to be private again, not when the log falls silent."""
+        verdict = verdicts.get(fold_case(finding.target))
+        return verdict is not None and not (finding.id is FindingId.TRAFFIC_PUBLIC and isinstance(verdict, Inconclusive))
+
+    look = Look(source=SOURCE, at=engine.clock.now(), found=findings, covers=covers)
     await track(engine.ledger, engine.state, look)
     if result.complete:
         with suppress(StoreConflictError):  # Another run read the same window; its watermark is as good.

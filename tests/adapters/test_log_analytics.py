@@ -136,6 +136,12 @@ async def test_application_insights() -> None:
             {"request": call, "agent": ',"x_forwarded_for":"10.0.0.4"', "x_forwarded_for": "8.8.8.8"}
         ): AddressClass.PUBLIC,
         json.dumps({"request": call, "x_forwarded_for": "10.0.0.4,"}): AddressClass.MALFORMED,
+        f"{call} x_forwarded_for='10.0.0.4, 8.8.8.8'": AddressClass.PUBLIC,
+        f'{call} x_forwarded_for="10.0.0.4, 8.8.8.8': AddressClass.PUBLIC,
+        f"{call} x_forwarded_for=[8.8.8.8] x": AddressClass.MALFORMED,
+        f"{call} x_forwarded_for=('8.8.8.8')": AddressClass.MALFORMED,
+        json.dumps({"request": call, "x_forwarded_for": ["8.8.8.8"]}): AddressClass.MALFORMED,
+        json.dumps({"said": json.dumps({"request": call, "x_forwarded_for": "8.8.8.8"})}): AddressClass.MALFORMED,
     }
     for message, cls in cases.items():
         async with LocalAzure() as azure:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from itertools import pairwise
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
@@ -20,6 +22,7 @@ from shared.services import audit_timer
 from shared.services.audit_timer import FIRST_WINDOW, OVERLAP, SETTLED, run_audit
 from shared.services.track import FINDINGS, read_rows
 from tests.desk import Desk
+from tests.engines import Crash, CrashAt, Estate
 from tests.kql.engine import Workspace
 
 if TYPE_CHECKING:
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 
     from shared.core.ledger import Record
     from shared.services.engine import Engine
+    from tests.engines import When
 
 WORKSPACE = "00000000-0000-0000-0000-00000000000a"
 
@@ -193,3 +197,57 @@ async def test_the_trigger_audits_the_workspaces(desk: Desk) -> None:
     assert [one.code for one in done.targets[0].reasons] == [ReasonCode.NO_ROWS]
     async with open_application(settings) as application:
         assert len(await verdicts(application.engine, desk)) == 1
+
+
+async def test_public_calls_are_not_over_because_the_log_falls_silent(desk: Desk) -> None:
+    """A finding of public calls ends with a private verdict, never with an inconclusive one."""
+    async with open_application(desk.settings) as application:
+        engine = application.engine
+        clock = Moving(engine)
+        object.__setattr__(engine, "clock", clock)
+        log = Log(desk.target, [(clock.at - timedelta(hours=2), "8.8.8.8")])
+        await run_audit(engine, [log], DEFAULT_RANGES)
+        assert await open_findings(engine) == {"traffic_public"}
+        clock.at += timedelta(hours=5)
+        await run_audit(engine, [log], DEFAULT_RANGES)
+        assert await open_findings(engine) == {"traffic_public", "traffic_inconclusive"}
+        log.rows.append((clock.at, "10.0.0.4"))
+        clock.at += timedelta(hours=1)
+        await run_audit(engine, [log], DEFAULT_RANGES)
+        assert await open_findings(engine) == set()
+
+
+async def _crashed(place: int | None, when: When) -> list[str]:
+    """Two runs, the second of which crashes at its ``place``-th call; a third finds everything as it should be."""
+    estate = Estate()
+    start = estate.clock.now()
+    log = Log(str(estate.target), [(start + timedelta(minutes=minute), "8.8.8.8") for minute in range(0, 180, 7)])
+    await run_audit(estate.worker().engine, [log], DEFAULT_RANGES)
+    estate.clock.advance(3600)
+    turn = CrashAt(place, when)
+    with suppress(Crash):
+        await run_audit(estate.worker(turn=turn).engine, [log], DEFAULT_RANGES)
+    estate.clock.advance(600)
+    done = await run_audit(estate.worker().engine, [log], DEFAULT_RANGES)
+    assert done is not None
+    records = [one.entry for one in await estate.records() if one.entry.kind is RecordKind.TRAFFIC]
+    told = [cast("dict[str, str]", entry.body["window"]) for entry in records]
+    windows = sorted((datetime.fromisoformat(one["since"]), datetime.fromisoformat(one["until"])) for one in told)
+    assert all(later[0] <= earlier[1] for earlier, later in pairwise(windows)), "no row is skipped"
+    assert len(windows) == len(set(windows)), "no window is recorded twice"
+    assert windows[-1] == (done.since, done.until)
+    (finding,) = done.findings
+    rows = sum(done.since <= at < done.until for at, _ in log.rows)
+    assert finding.facts["calls"] == str(rows), "no row is counted twice"
+    assert await open_findings(estate.worker().engine) == {"traffic_public"}
+    await estate.check()
+    return turn.calls
+
+
+async def test_a_crash_between_any_two_steps() -> None:
+    """Wherever a run ends, the next one skips no row, records no window twice and counts no row twice."""
+    calls = await _crashed(None, "before")
+    assert len(calls) > 5
+    for place in range(len(calls)):
+        await _crashed(place, "before")
+        await _crashed(place, "after")
