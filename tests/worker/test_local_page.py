@@ -100,8 +100,9 @@ async def test_from_the_settings_to_the_approval(azurite: Azurite, monkeypatch: 
         assert url.startswith("http://127.0.0.1:")
         environ = settings()
         assert environ["LINKGUARD_ARM_ENDPOINT"] == LOCAL_AZURE
+        environ |= {"LINKGUARD_ARM_ENDPOINT": url, "AzureWebJobsStorage": azurite.connection_string}
         # Half a minute is long for a test.
-        environ |= {"LINKGUARD_ARM_ENDPOINT": url, "AzureWebJobsStorage": azurite.connection_string, "LINKGUARD_SETTLE": "1s"}
+        environ |= {"LINKGUARD_SETTLE": "1s", "LINKGUARD_RECHECK_DELAY": "1s"}
         async with Worker(environ) as worker, Host(worker, azurite.connection_string) as host:
             assert (await worker.timer()).ok
             await host.run_until(lambda: any(one["outcome"] == "confirmed" for one in worker.records("outcome")))
