@@ -38,7 +38,8 @@ class Host:
         self._service = QueueServiceClient.from_connection_string(connection_string)
         queues = json.loads((ROOT / "host.json").read_text(encoding="utf-8"))["extensions"]["queues"]
         self._most_tries = int(queues["maxDequeueCount"])
-        self._at_once = int(queues["batchSize"]) + int(queues["newBatchThreshold"])
+        self.at_once = int(queues["batchSize"]) + int(queues["newBatchThreshold"])
+        """Messages that are worked on at the same time."""
         self.results: list[Result] = []
         """Of every queue message delivered, in order."""
 
@@ -67,7 +68,7 @@ class Host:
         """Deliver the messages that are visible now, as many at once as the host does; returns how many there were."""
         queue, function = self.queue(name), "reconcile" if name == QUEUE else "reconcile_poison"
         messages = [
-            m async for m in queue.receive_messages(max_messages=min(self._at_once, 32), visibility_timeout=_IN_WORK_SECONDS)
+            m async for m in queue.receive_messages(max_messages=min(self.at_once, 32), visibility_timeout=_IN_WORK_SECONDS)
         ]
         await asyncio.gather(*(self._deliver(queue, function, message) for message in messages))
         return len(messages)

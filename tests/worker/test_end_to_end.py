@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from typing import TYPE_CHECKING, Any
@@ -192,6 +193,27 @@ async def test_a_worker_that_dies_on_the_way(azurite: Azurite) -> None:
             await host.run_until(stage.confirmed)
         assert len(stage.approved) == 1
         assert await stage.outcomes() == ["sent", "confirmed"]
+
+
+async def test_two_workers_at_once(azurite: Azurite) -> None:
+    """Both get every event, both sweep, both take from one queue: one approval, recorded once; neither fails."""
+    async with open_stage(azurite) as stage, open_host(stage) as one, open_host(stage) as two:
+        await set_scene(stage)
+        one.at_once = two.at_once = 1  # So that neither takes them all.
+        for event in stage.events():
+            delivered = await asyncio.gather(one.deliver(event), two.deliver(event))
+            assert all(result.ok for result in delivered)
+        swept = asyncio.gather(one.worker.timer(), two.worker.timer())
+        await asyncio.gather(one.run_until(stage.confirmed), two.run_until(stage.confirmed))
+        assert all(result.ok for result in await swept)
+        await asyncio.gather(one.drain(), two.drain())
+        assert len(stage.approved) == 1
+        assert stage.breaches == []
+        assert await stage.outcomes() == ["sent", "confirmed"]
+        assert [r.entry.kind for r in await stage.records()].count(RecordKind.INTENT) == 1
+        assert one.results
+        assert two.results
+        assert all(result.ok for result in (*one.results, *two.results))
 
 
 async def test_a_pause_counts_from_the_moment_the_blob_is_saved(azurite: Azurite) -> None:
