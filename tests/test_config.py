@@ -73,7 +73,7 @@ def test_defaults() -> None:
         snapshot_max_age=timedelta(minutes=10),
         arm_timeout=timedelta(seconds=30),
         arm_reads_per_second=20,
-        concurrency=16,
+        concurrency=32,
         sweep_schedule="0 */10 * * * *",
         anchors=None,
         export_schedule=config.EXPORT_SCHEDULE.default,

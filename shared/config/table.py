@@ -169,7 +169,7 @@ ARM_READS_PER_SECOND: Final = Setting(
 )
 CONCURRENCY: Final = Setting(
     name="LINKGUARD_CONCURRENCY",
-    default="16",
+    default="32",
     values="a number from 1 to 256",
     doc="How many calls and targets are worked on at once.",
     parse=integer(least=1, most=256),

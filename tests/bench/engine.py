@@ -32,6 +32,8 @@ SERVICES = 1_000
 SITES = 5_000
 WATCHED = 500
 PENDING = 100
+LATENCY = 0.1
+"""Seconds that the local Azure takes to answer, as a distant Resource Manager does."""
 
 
 def main() -> str:
@@ -149,7 +151,7 @@ def _serve(pipe: Connection[Any, Any], pending: int) -> None:
 
 
 async def _serve_estate(pipe: Connection[Any, Any], pending: int) -> None:
-    async with LocalAzure() as azure:
+    async with LocalAzure(knobs=Knobs(latency=LATENCY)) as azure:
         built = estate(
             azure.world, subscriptions=SUBSCRIPTIONS, services=SERVICES, sites=SITES, linked=WATCHED - pending, pending=0
         )
@@ -178,7 +180,6 @@ async def _sweep(served: Served, limit: int, pipe: Connection[Any, Any]) -> Meas
         settings = _settings(served.url, Path(folder), served.subscriptions, served.rules, settle="1s") | {
             "LINKGUARD_ARM_READS_PER_SECOND": str(limit),
             "LINKGUARD_RECHECK_DELAY": "1s",
-            "LINKGUARD_CONCURRENCY": "32",
         }
         async with open_application(settings) as application:
             await sweep(application.engine)
