@@ -29,7 +29,7 @@ import msgspec
 
 from shared.adapters.log_bytes import BLOCK, MAGIC, LogInput, Truncated, find_inputs, open_blocks
 from shared.adapters.log_format import LogFormat
-from shared.adapters.log_records import HTTP_LOGS, PING_AGENT, UNNAMED, W3C, Request, from_object, from_text
+from shared.adapters.log_records import APPLICATION_LOG, HTTP_LOGS, PING_AGENT, UNNAMED, W3C, Request, from_object, from_text
 from shared.core.address import AddressClass, classify_block
 from shared.core.arm_id import fold_case
 from shared.core.traffic import (
@@ -952,7 +952,9 @@ WITH raw AS (
     SELECT line, fits, d IS NULL AS broken,
         CASE WHEN fits THEN d[1] ELSE coalesce(e[1], e[2]) END AS stamp,
         CASE WHEN fits THEN d[2] ELSE coalesce(e[3], e[4]) END AS resource,
-        CASE WHEN fits THEN d[3] ELSE coalesce(e[5], e[6], '{HTTP_LOGS}') END AS tbl,
+        CASE WHEN fits THEN d[3]
+             WHEN p[1] IS NOT NULL OR p[2] IS NOT NULL THEN coalesce(e[5], e[6], '{HTTP_LOGS}')
+             ELSE coalesce(e[5], e[6], '{APPLICATION_LOG}') END AS tbl,
         CASE WHEN fits THEN d[4] ELSE p[1] END AS cip,
         CASE WHEN fits THEN d[5] ELSE p[2] END AS method,
         CASE WHEN fits THEN d[6] ELSE p[3] END AS path,

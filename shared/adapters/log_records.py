@@ -98,7 +98,8 @@ def from_object(record: object) -> Request | None:
         raise ValueError(message)  # noqa: TRY004  the caller counts it as broken, like any line that is no record
     levels = list(_levels(record, _NESTED))
     texts = [text for level in levels for key in _MESSAGES if isinstance(text := level.get(key), str)]
-    table = _text(levels, "category", "type", "tablename") or APPLICATION_LOG
+    is_http = any("cip" in level or "csmethod" in level for level in levels)
+    table = _text(levels, "category", "type", "tablename") or (HTTP_LOGS if is_http else APPLICATION_LOG)
     forwarded = _forwarded(levels, texts)
     client = _text(levels, "cip", "clientip")
     if not forwarded and client is None and folded(table) != folded(HTTP_LOGS):

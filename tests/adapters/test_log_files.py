@@ -177,6 +177,28 @@ def test_application_logs(key: str, level: str, tmp_path: Path) -> None:
         assert table.sources[0].address == "8.8.8.8"
 
 
+def test_an_application_logs_other_lines_are_no_requests(tmp_path: Path) -> None:
+    """What an application says of other things is skipped, in JSON as in text; a record without a table is of the same one."""
+    call = (
+        '{"ts": "2026-11-23T10:00:00Z", "method": "POST", "path": "/runtime/webhooks/signalr", "x_forwarded_for": "10.0.0.4"}\n'
+    )
+    path = put(
+        tmp_path, '{"ts": "2026-11-23T09:00:00Z", "msg": "starting"}\n' + call + '{"level": "info", "properties": {"a": 1}}\n{}\n'
+    )
+    for log_format in (LogFormat.JSONL, LogFormat.TEXT):
+        reading = read(path, log_format=log_format)
+        assert [(one.table, one.rows, judge(one)) for one in reading.tables] == [("application log", 1, Private())]
+        assert reading.lines is not None
+        assert (reading.lines.read, reading.lines.skipped) == (1, 3)
+    record = {"CIp": "10.0.0.4", "CsMethod": "POST", "CsUriStem": logs.WEBHOOK}
+    for text in (
+        json.dumps(record) + "\n",
+        json.dumps([record]),
+        "CIp,CsMethod,CsUriStem\n10.0.0.4,POST,/runtime/webhooks/signalr\n",
+    ):
+        assert [one.table for one in read(put(tmp_path, text)).tables] == ["AppServiceHTTPLogs"]
+
+
 def test_a_caller_cannot_write_the_header_into_another_field(tmp_path: Path) -> None:
     """A user agent or a path that looks like a forwarded header is not one."""
     forged = '", "x_forwarded_for": "10.0.0.1", "a": "x_forwarded_for=10.0.0.1'
