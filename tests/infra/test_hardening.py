@@ -99,6 +99,26 @@ def test_a_network_of_its_own_is_a_choice() -> None:
     assert targets.count("hostStorageId") == 3
 
 
+def test_every_private_endpoint_has_the_name_and_the_zone_that_azure_gives_its_service() -> None:
+    """As https://learn.microsoft.com/azure/private-link/private-endpoint-dns lists them: a service each, and its zone."""
+    variables = bicep.file("modules/private-access.bicep").variables
+    endpoints = {
+        bicep.content(bicep.properties(one)["name"]): (
+            bicep.content(bicep.properties(one)["groupId"]),
+            bicep.text(variables[bicep.text(bicep.properties(one)["zoneName"])]).partition("=")[2].strip().strip("'"),
+        )
+        for one in bicep.walk(variables["endpoints"])
+        if one.type == "object"
+    }
+    zones = {kind: (kind, f"privatelink.{kind}.${{environment().suffixes.storage}}") for kind in ("blob", "queue", "table")}
+    zones["vault"] = ("vault", "privatelink${replace(environment().suffixes.keyvaultDns, '.vault.', '.vaultcore.')}")
+    assert endpoints == {
+        **{f"host-{kind}": zones[kind] for kind in ("blob", "queue", "table")},
+        "records-blob": zones["blob"],
+        "vault": zones["vault"],
+    }
+
+
 def test_the_app_is_the_one_that_azure_publishes_for_python() -> None:
     """Flex Consumption, Python 3.13, one user-assigned identity for itself, its package and its secrets."""
     (plan,) = resources("Microsoft.Web/serverfarms")

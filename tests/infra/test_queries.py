@@ -152,6 +152,17 @@ def test_the_workbook_has_what_azure_wants() -> None:
         if item["type"] == 3:
             assert item["content"]["version"] == "KqlItem/1.0"
             assert item["content"]["resourceType"] == "microsoft.operationalinsights/workspaces"
+            assert item["content"]["crossComponentResources"] == ["__WORKSPACE_ID__"]
+
+
+def test_the_workbook_asks_the_deployed_workspace() -> None:
+    """Wherever it is opened from: without a resource of its own a panel asks for one, and shows nothing."""
+    assert WORKBOOK["fallbackResourceIds"] == ["__WORKSPACE_ID__"]
+    properties = bicep.property_of(bicep.file("modules/workbook.bicep").resources["workbook"].node, "properties")
+    assert properties is not None
+    said = {name: bicep.text(node) for name, node in bicep.properties(properties).items()}
+    assert said["serializedData"] == "replace(loadTextContent('../workbook.json'), '__WORKSPACE_ID__', workspaceId)"
+    assert said["sourceId"] == "workspaceId"
 
 
 @pytest.mark.parametrize("path", sorted(SENTINEL.glob("*.yaml")), ids=lambda path: path.stem)
