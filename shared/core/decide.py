@@ -374,7 +374,7 @@ def _about_past(evidence: Evidence) -> Iterator[Reason]:
     if evidence.quarantined_by:
         yield Reason(
             code=Code.QUARANTINED,
-            message="an approval for this link was taken back, so whoever is left is not approved on the same evidence",
+            message="an approval for this link was taken back or revoked, so nobody else is approved on the same evidence",
             facts={"approval": evidence.quarantined_by},
             resolve=f"make the link anew, or: linkguard decide {subject} --approve --reason TEXT",
         )

@@ -119,6 +119,8 @@ class History:
     """By subject (:func:`subject`)."""
     quarantines: dict[Incarnation, str] = field(default_factory=dict)
     """The approval whose taking back quarantined a link."""
+    revocations: dict[Incarnation, str] = field(default_factory=dict)
+    """The approval whose revoking quarantined a link: nothing is to be told of it, yet whoever asks next is not its own."""
     rejections: dict[tuple[ArmId, str], str] = field(default_factory=dict)
     """By SignalR service and folded link name: the record of a person's rejection."""
     rejected_connections: dict[ArmId, str] = field(default_factory=dict)
@@ -165,11 +167,11 @@ class History:
         return self.rejections.get((link.signalr, fold_case(link.name)), "") if link else ""
 
     def quarantined_by(self, link: Link | None) -> str:
-        """The approval whose taking back quarantined this life of the link; "" where it is not quarantined."""
+        """The approval whose taking back or revoking quarantined this life of the link; "" where it is not quarantined."""
         if link is None:
             return ""
-        life = Incarnation.of(link)
-        return next((decision for other, decision in self.quarantines.items() if other.may_be(life)), "")
+        life, ended = Incarnation.of(link), self.revocations | self.quarantines
+        return next((decision for other, decision in ended.items() if other.may_be(life)), "")
 
 
 def subject(connection: ArmId | None, link: ArmId | None) -> str:
@@ -205,6 +207,8 @@ def _read_record(history: History, record: Record) -> None:
             elif intent.undoes and intent.incarnation:
                 # From the intent on, not from its outcome: a crash in between must not free the link.
                 history.quarantines[intent.incarnation] = history.intents[intent.undoes].decision
+            elif intent.revokes and (life := history.intents[intent.revokes].incarnation):
+                history.revocations[life] = intent.revokes
         case RecordKind.HOLD:
             _read_decision(history, record, is_intent=False)
         case RecordKind.OUTCOME:
@@ -256,8 +260,9 @@ def _read_human(history: History, record_id: str, body: JsonObject) -> None:
             history.rejected_connections.pop(human.connection, None)
             for name in names:
                 history.rejections.pop(name, None)
-            for life in [one for one in history.quarantines if any(one.may_be(other) for other in human.links)]:
-                del history.quarantines[life]
+            for ended in (history.quarantines, history.revocations):
+                for life in [one for one in ended if any(one.may_be(other) for other in human.links)]:
+                    del ended[life]
             history.adopted[human.connection] = _only(human.links)
         case HumanDecision.ADOPT:
             history.adopted[human.connection] = _only(human.links)

@@ -14,6 +14,7 @@ from shared.core.finding import FindingId
 from shared.core.history import Action, HumanDecision, Outcome
 from shared.core.ledger import RecordKind
 from shared.core.model import ConnectionStatus
+from shared.core.reason import Code
 from shared.core.verdict import Mode
 from shared.services.allowlist import load_allowlist
 from shared.services.budget import Limit
@@ -21,7 +22,7 @@ from shared.services.human import decide_by_hand
 from shared.services.replay import replay
 from shared.services.revoke import REVOCATIONS, REVOKING, note_unruled, revoke_removed
 from shared.services.sweep import sweep
-from tests.engines import Estate, Worker, a_rule, make_engine
+from tests.engines import MESSAGE, Estate, Worker, a_rule, make_engine
 
 if TYPE_CHECKING:
     from shared.ports import Clock
@@ -293,3 +294,30 @@ async def test_what_is_due_keeps_its_fingerprint_while_it_cannot_be_looked_at() 
     (after,) = [one for one in (await sweep(engine)).findings if one.id is FindingId.REVOKE_DUE]
     assert "could not be read" in after.message
     assert after.fingerprint == before.fingerprint
+
+
+async def test_a_revoked_link_is_quarantined() -> None:
+    """Whoever else asks in its name is not its own: Azure opens a link's connection once. A person may decide otherwise."""
+    estate = Estate()
+    estate.azure.links_follow = False
+    rule = a_rule(estate.service, estate.target, on_removal="revoke")
+    estate.allow(rule)
+    estate.azure.add_pair(estate.service, estate.target)
+    worker = estate.worker()
+    for after in (0, 31):
+        await swept(worker, after)
+    assert len(estate.azure.approved()) == 1
+    estate.allow()
+    for _ in range(3):
+        await swept(worker, HOUR)
+    assert estate.azure.approved() == set()
+    impostor = estate.azure.add_connection(estate.target, "func-pe", message=MESSAGE)
+    estate.allow(rule)
+    for after in (HOUR, HOUR, 31, 31):
+        await swept(worker, after)
+    assert estate.breaches() == set()
+    result = await worker.look()
+    (decision,) = [one for one in result.decisions if one.connection == impostor]
+    assert [reason.code for reason in decision.reasons] == [Code.QUARANTINED]
+    await decide_by_hand(worker.engine, impostor, HumanDecision.APPROVE, reason="ours", ticket="", by="someone")
+    assert (await estate.history()).revocations == {}
