@@ -36,6 +36,10 @@ class Chaos:
     def strikes(self, fault: Fault, *, rate: float | None = None) -> bool:
         return self.active and fault in self.faults and self.rng.random() < (self.rate if rate is None else rate)
 
+    @property
+    def may_crash(self) -> bool:
+        return self.active and self.crashes_left > 0
+
     def latency(self) -> float:
         """Seconds that a call to Azure takes, up to more than its timeout."""
         if self.strikes(Fault.SLOW):
@@ -46,7 +50,7 @@ class Chaos:
         return self.rng.uniform(0.001, 0.03) if not self.strikes(Fault.SLOW) else self.rng.uniform(0.1, 4)
 
     def crashes(self) -> bool:
-        if self.crashes_left and self.active and self.rng.random() < self.crash_rate:
+        if self.may_crash and self.rng.random() < self.crash_rate:
             self.crashes_left -= 1
             return True
         return False

@@ -216,6 +216,21 @@ class _Author:
             self.actions.append(Action(at=at, act=act, genuine=self.chance(0.5)))
         if self.chance(0.3):
             self.actions.append(Action(at=at + rng.uniform(5, 6000), act=Act.MEND))
+        if self.chance(0.2):
+            self._in_a_revoked_name()
+
+    def _in_a_revoked_name(self) -> None:
+        """SignalR never notices anything, an impostor comes long after the rules have gone, and then they come back."""
+        rng = self.rng
+        self.duration += 5400.0
+        for place, action in enumerate(self.actions):
+            if action.act is Act.MAKE_LINK:
+                self.actions[place] = replace(action, shows_after=-1.0)
+        link = rng.choice([action for action in self.actions if action.act is Act.MAKE_LINK])
+        message = "stolen" if link.message == "signed" else link.message
+        end = self.duration - rng.uniform(900, 1800)
+        copied = Action(at=end - rng.uniform(5, 1800), act=Act.IMPOSTOR, target=link.target, name=link.name, message=message)
+        self.actions += [replace(copied, pinned=True), Action(at=end, act=Act.MEND)]
 
     def _operator(self, targets: int) -> None:
         rng = self.rng

@@ -590,7 +590,7 @@ class Checker:
                 expected.add((FindingId.APPROVAL_AMBIGUOUS, intent.decision))
         for true in self.world.links.values():
             undo = chain.quarantine(true.link, before=1 << 60) if true.link.target == target else None
-            if undo is None or chain.intents[undo.undoes].outcome == "confirmed":
+            if undo is None or undo.revokes or chain.intents[undo.undoes].outcome == "confirmed":
                 continue
             if not any(about == undo.undoes for _, about in told):
                 expected.add((FindingId.APPROVAL_TAKEN_BACK, undo.undoes))

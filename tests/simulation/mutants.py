@@ -421,6 +421,11 @@ MUTANTS: Final = (
         Edit(REVOKING, "_write", "again is None or again.paused or", "again is None or"),
     ),
     _bug(
+        "revoked-link-free-again",
+        "whoever asks in the name of a link whose approval was revoked is approved once the rule is back",
+        Edit("shared.core.history", "History.quarantined_by", "self.revocations | self.quarantines", "self.quarantines"),
+    ),
+    _bug(
         "revoked-in-observe-mode",
         "observe mode revokes",
         Edit(REVOKE, "_brakes", "if evidence.mode is not Mode.ENFORCE:", "if False:"),

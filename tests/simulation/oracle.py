@@ -144,12 +144,12 @@ class Chain:
         return found[-1] if found else None
 
     def quarantine(self, link: Link, *, before: int) -> Told | None:
-        """The taking back whose quarantine of this life of the link stands."""
+        """The taking back, or revoking, whose quarantine of this life of the link stands."""
         standing: Told | None = None
         events: list[tuple[int, Told | None]] = [
             (told.sequence, told)
             for told in self.intents.values()
-            if told.undoes and told.may_be(link) and told.sequence < before
+            if (ended := self.intents.get(told.undoes or told.revokes)) and ended.may_be(link) and told.sequence < before
         ]
         created = link.created_at.isoformat() if link.created_at else None
         for person in self.people:

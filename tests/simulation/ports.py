@@ -67,7 +67,7 @@ class Process:
 
     async def pause(self, seconds: float) -> None:
         """Let time pass, and perhaps die."""
-        if self.may_die:
+        if self.may_die and self.chaos.may_crash:
             self.chaos.awaits |= _awaits()
         self.check()
         await asyncio.sleep(seconds)
