@@ -67,6 +67,8 @@ class Attempt:
     next_at: datetime
     error: str = ""
     """Why the last try failed: our own words, never the sink's."""
+    refusals: int = 0
+    """How many of the tries were refused for the alert's very content."""
     since: datetime | None = None
     """When it was queued again from the dead letter; None: it waits since the alert's own time."""
 

@@ -207,7 +207,8 @@ class _Courier:
         self.error = error
         # A refusal of one alert's content says nothing about the sink.
         self._failures += not refused
-        given_up = (refused and tries >= REFUSALS) or now - (before.since or alert.at) >= GIVE_UP_AFTER
+        refusals = before.refusals + refused
+        given_up = refusals >= REFUSALS or now - (before.since or alert.at) >= GIVE_UP_AFTER
         delay = min(FIRST_DELAY * 2 ** min(tries - 1, 10), LONGEST_DELAY)
         return Attempt(
             sink=self.name,
@@ -216,6 +217,7 @@ class _Courier:
             next_at=now + max(delay, min(after, timedelta(hours=1))),
             error=error,
             since=before.since,
+            refusals=refusals,
         )
 
 

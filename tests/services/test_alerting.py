@@ -8,12 +8,14 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from shared.core.errors import SinkError, SinkRefusedError
 from shared.core.finding import Finding, FindingId, Severity
 from shared.core.finding_life import Alert, Change, Look
 from shared.core.ledger import SYSTEM_CHAIN, RecordKind
-from shared.services.alerting import Outside, dead_letters, deliver, retry_dead_letters, try_sinks, waiting_alerts
+from shared.services.alerting import REFUSALS, Outside, dead_letters, deliver, retry_dead_letters, try_sinks, waiting_alerts
 from shared.services.notebook import fetch, keep
 from shared.services.sweep import LAST, SWEEPS, LastSweep
 from shared.services.track import track
@@ -223,6 +225,18 @@ async def test_what_is_refused_goes_to_the_dead_letter_and_can_be_sent_again() -
     assert good.story()["a"] == ["new"]
 
 
+async def test_a_refusal_after_failures_is_the_first_refusal() -> None:
+    """A sink that was down and then refuses once has not refused three times."""
+    desk = Desk()
+    (sink,) = desk.sinks
+    sink.failing = [SinkError("answered 503"), SinkError("answered 503"), SinkRefusedError("answered 400")]
+    await desk.see(finding("a"))
+    for _ in range(4):
+        await desk.deliver(after=1000)
+    assert await dead_letters(desk.state) == ()
+    assert sink.story() == {"a": ["new"]}
+
+
 async def test_what_is_sent_again_from_the_dead_letter_has_its_whole_time_again() -> None:
     """However old the alert is: one more failure is not the end."""
     desk = Desk()
@@ -290,6 +304,54 @@ async def test_a_test_reaches_every_sink_and_leaves_nothing() -> None:
     desk = Desk(good, bad)
     assert await try_sinks(desk.outside) == {"good": "", "bad": "example.org answered 404"}
     assert [alert.change for alert in good.taken] == [Change.TEST]
+    assert await waiting_alerts(desk.state) == ()
+
+
+LOOKS = st.lists(
+    st.tuples(
+        st.dictionaries(st.sampled_from("abc"), st.sampled_from(Severity)),  # What the look finds.
+        st.sampled_from(["nothing", "deliver", "fail", "refuse", "hang"]),  # What happens then.
+    ),
+    max_size=12,
+)
+
+
+@given(LOOKS)
+@settings(max_examples=40, deadline=None)
+async def test_whatever_is_found_and_whatever_fails_the_story_is_told(
+    looks: list[tuple[dict[str, Severity], str]],
+) -> None:
+    """Each finding's changes, all of them, once each and in order: as they follow from the looks alone."""
+    desk = Desk()
+    (sink,) = desk.sinks
+    expected: dict[str, list[str]] = {}
+    before: dict[str, Severity] = {}
+    refused = 0
+    for found, then in looks:
+        for about in found.keys() | before.keys():
+            told = expected.setdefault(about, [])
+            if about not in before:
+                told.append("new")
+            elif about not in found:
+                told.append("resolved")
+            elif (before[about], found[about]) == (Severity.WARNING, Severity.CRITICAL):
+                told.append("worse")
+        before = found
+        await desk.see(*(finding(about, severity) for about, severity in found.items()))
+        refused += then == "refuse"
+        if then == "fail" or refused >= REFUSALS:
+            sink.failing = [SinkError("no"), None]
+        elif then == "refuse":
+            sink.failing = [SinkRefusedError("no"), None]
+        sink.hangs = then == "hang"
+        if then != "nothing":
+            await desk.deliver(after=5)
+        sink.hangs, sink.failing = False, []
+    await desk.deliver(after=2000)
+    assert sink.story() == expected
+    for about in expected:
+        sequences = [alert.sequence for alert in sink.taken if alert.finding.about == about]
+        assert sequences == list(range(1, len(sequences) + 1))
     assert await waiting_alerts(desk.state) == ()
 
 
