@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from shared.core.model import Target
     from shared.core.report_data import TrafficItem
 
-MOST_TARGETS: Final = 500
+MOST_TARGETS: Final = 200
 """Charts on a page; more would make it slow to open."""
 _SHOWN: Final = 48
 """Verdicts of one target in its chart, the newest."""
