@@ -13,7 +13,9 @@ from tests.simulation.generator import story_of
 from tests.simulation.run import run
 from tests.simulation.shrink import cut, shrink
 from tests.simulation.story import Story, from_json
+from tests.simulation.telling import tell
 
+REPLAY = ".venv/bin/python -m tests.simulation replay"
 ENOUGH = 10_000
 """Seeds that make figures worth a page."""
 
@@ -34,6 +36,7 @@ def main() -> int:
     one.add_argument("--without", default="", help="what shrinking left out, comma-separated")
     one.add_argument("--mutant", default="", help="with this bug planted")
     one.add_argument("--shrink", action="store_true", help="look for the shortest story that breaks the same invariant")
+    one.add_argument("--every-read", action="store_true", help="one line for each read too")
     one.add_argument("--save", type=Path, help="write the story to this file")
     one.set_defaults(do=_replay)
     mutants = commands.add_parser("mutants", help="plant each bug in turn, and see how many seeds it takes to catch it")
@@ -61,8 +64,9 @@ def _run(arguments: argparse.Namespace) -> int:
         for seed, invariant, message in result.failed[:20]:
             say(f"\nseed {seed} breaks {message}")
             if (seed, invariant) == result.failed[0][:2]:
-                _tell_shrunk(story_of(seed), invariant)
-            say(f"replay it: .venv/bin/python -m tests.simulation replay --seed {seed} --shrink")
+                _tell_shrunk(story_of(seed), invariant, f"--seed {seed}")
+            else:
+                say(f"replay it: {REPLAY} --seed {seed} --shrink")
         return 1
     if arguments.seeds < ENOUGH:
         return 0
@@ -82,29 +86,22 @@ def _replay(arguments: argparse.Namespace) -> int:
     with mutation.planted(arguments.mutant):
         outcome = run(story)
         if outcome.violations and arguments.shrink:
-            story = _tell_shrunk(story, outcome.violations[0].invariant)
+            which = f"--story {arguments.story}" if arguments.story else f"--seed {arguments.seed}"
+            mutant = f" --mutant {arguments.mutant}" if arguments.mutant else ""
+            story = _tell_shrunk(story, outcome.violations[0].invariant, f"{which}{mutant}")
         else:
-            say(outcome.timeline)
-            say(f"digest {outcome.digest}")
-        for violation in outcome.violations:
-            say(violation)
+            say(tell(outcome, every_read=arguments.every_read))
     if arguments.save:
         arguments.save.write_text(story.to_json() + "\n", encoding="utf-8")
     return 1 if outcome.violations else 0
 
 
-def _tell_shrunk(story: Story, invariant: int) -> Story:
+def _tell_shrunk(story: Story, invariant: int, which: str) -> Story:
     shrunk = shrink(story, invariant)
-    say(f"\nthe shortest story found that breaks invariant {invariant}:\n")
-    say(run(shrunk).timeline)
-    say(f"\nreplay it: {command(shrunk)}")
+    say(f"\nthe shortest story found that breaks invariant {invariant}\n\n{tell(run(shrunk))}\n")
+    without = f" --without {','.join(shrunk.left_out)}" if shrunk.left_out else ""
+    say(f"replay it: {REPLAY} {which}{without}")
     return shrunk
-
-
-def command(story: Story) -> str:
-    """What tells a shrunk story again."""
-    without = f" --without {','.join(story.left_out)}" if story.left_out else ""
-    return f".venv/bin/python -m tests.simulation replay --seed {story.seed}{without}"
 
 
 def _mutants(arguments: argparse.Namespace) -> int:

@@ -1,15 +1,4 @@
-"""What must hold at every step of every story, and at its end. The numbers are docs/reliability.md's.
-
-1. Nothing is approved without full, settled evidence at that time.
-2. No impostor is approved where connections come before their link is Succeeded; where they may come later, only by a
-   race that docs/evidence.md names, and each ends confirmed, taken back, or with a critical finding that stands.
-3. A genuine connection is never taken back by slowness alone; a quarantined link is never approved.
-4. A person's decision stands.
-5. Every write has an intent before it and an outcome after it, the chains verify, one decision is one record.
-6. What is allowed and unambiguous ends approved and confirmed once faults stop, or is held for a reason that is true.
-7. Every critical finding is there, budgets are kept, and nothing but the ledger's fields gets into the ledger.
-8. Nothing is revoked that a brake forbids, what is due is revoked or said why not, and every drift is told, no other.
-"""
+"""What must hold at every step of every story, and at its end. What each number stands for: ``telling.MEANING``."""
 
 from __future__ import annotations
 

@@ -11,11 +11,13 @@ from pathlib import Path
 import pytest
 
 from tests.simulation.generator import story_of
+from tests.simulation.happened import CATALOGUE, Happened
 from tests.simulation.mutants import MUTANTS
 from tests.simulation.mutation import mutated, planted
 from tests.simulation.run import run
 from tests.simulation.shrink import cut, shrink
 from tests.simulation.story import Act, Action, RuleSpec, ServiceSpec, Story, TargetSpec, from_json
+from tests.simulation.telling import MEANING, tell
 
 SEEDS = range(100_000, 100_040)
 REGRESSIONS = sorted((Path(__file__).parent / "regressions").glob("*.json"))
@@ -24,7 +26,7 @@ ROOT = Path(__file__).parent.parent.parent
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_every_invariant_holds(seed: int) -> None:
-    """Whatever goes wrong around the engine, the seven invariants hold."""
+    """Whatever goes wrong around the engine, the invariants hold."""
     outcome = run(story_of(seed))
     assert not outcome.violations, f"{outcome.violations[0]}: .venv/bin/python -m tests.simulation replay --seed {seed} --shrink"
 
@@ -84,8 +86,32 @@ def test_a_planted_bug_is_caught_shrunk_and_gone_again() -> None:
         shrunk = shrink(story, broken, tries=12)
         assert any(violation.invariant == broken for violation in run(shrunk).violations)
         assert len(shrunk.actions) + len(shrunk.faults) <= len(story.actions) + len(story.faults)
+        told = tell(run(shrunk))
     assert not run(story).violations
     assert not run(shrunk).violations
+    assert f"invariant {broken} says: {MEANING[broken]}" in told
+    assert ">>>" in told
+    assert "rule rule0: allow hub0 -> func0" in told
+
+
+def test_reads_in_a_row_are_one_line() -> None:
+    """A night's worth of looking is not what it is about."""
+    outcome = run(story_of(7))
+    told, all_of_it = tell(outcome).splitlines(), tell(outcome, every_read=True).splitlines()
+    assert len(told) < len(all_of_it) / 2
+    assert [line for line in told if " reads " not in line and " read " not in line] == [
+        line for line in all_of_it if " reads " not in line
+    ]
+    assert told[-1] == f"nothing is broken (digest {outcome.digest})"
+
+
+def test_whatever_happens_is_in_the_catalogue() -> None:
+    """What a run notes is what the page counts, and a name that nobody knows is an error."""
+    with pytest.raises(KeyError):
+        Happened().note("an eclipse")
+    names = [name for group in CATALOGUE.values() for name in group]
+    assert len(names) == len(set(names))
+    assert set(run(story_of(7)).happened) <= set(names)
 
 
 def test_a_story_survives_its_text() -> None:
