@@ -256,7 +256,14 @@ def test_a_broken_ledger_says_where(show: Show) -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [estate.small(), estate.small(message=HOSTILE), estate.broken(estate.small()), estate.large(100, 60)]
+    "data",
+    [
+        estate.small(),
+        estate.small(message=HOSTILE),
+        estate.small(message="⟦anchor⟧ $& $1 {anchor}"),  # As the form's own marks.
+        estate.broken(estate.small()),
+        estate.large(100, 60),
+    ],
 )
 def test_what_the_script_fills_in_is_what_was_there(show: Show, data: ReportData) -> None:
     """An item made in the browser is, to the letter, the one that came with the page."""

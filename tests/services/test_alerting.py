@@ -359,6 +359,30 @@ class Dead(BaseException):
     """The process is gone."""
 
 
+class Once:
+    """Kills the process at its ``step``th turn, once."""
+
+    def __init__(self, step: int) -> None:
+        self._left = step
+        self.killed = False
+
+    async def turn(self, _call: str, _when: str) -> None:
+        """Before and after every call of a store and of a sink."""
+        self._left -= 1
+        if self._left < 0 and not self.killed:
+            self.killed = True
+            raise Dead
+
+    def within(self, desk: Desk) -> Outside:
+        """The desk's stores and its sink, each call of which is a turn."""
+        return replace(
+            desk.outside,
+            state=Interposed(desk.state, "state", self.turn),
+            ledger=Interposed(desk.ledger, "ledger", self.turn),
+            sinks=tuple(Interposed(sink, "sink", self.turn) for sink in desk.sinks),
+        )
+
+
 async def test_killed_between_any_two_steps_every_change_is_delivered_in_order() -> None:
     """Before and after every call of a store and of a sink, looks and deliveries alike, one after another."""
     step = 0
@@ -370,22 +394,9 @@ async def test_killed_between_any_two_steps_every_change_is_delivered_in_order()
 async def _killed_at(step: int) -> bool:
     """Play the story, killed once at its ``step``th turn; returns whether it went so far."""
     desk = Desk()
-    turns, killed = 0, False
-
-    async def turn(_call: str, _when: str) -> None:
-        nonlocal turns, killed
-        turns += 1
-        if turns == step + 1 and not killed:
-            killed = True
-            raise Dead
-
-    sink = desk.sinks[0]
-    outside = replace(
-        desk.outside,
-        state=Interposed(desk.state, "state", turn),
-        ledger=Interposed(desk.ledger, "ledger", turn),
-        sinks=(Interposed(sink, "sink", turn),),
-    )
+    (sink,) = desk.sinks
+    once = Once(step)
+    outside = once.within(desk)
     drift = FindingId.RULE_EXPIRED
     looks = [(finding("a"), finding("b", id_=drift)), (finding("a", Severity.CRITICAL),), (), (finding("b", id_=drift),)]
     for found in looks:
@@ -404,7 +415,7 @@ async def _killed_at(step: int) -> bool:
     for about in ("a", "b"):
         sequences = [alert.sequence for alert in sink.taken if alert.finding.about == about]
         assert sequences == sorted(sequences)
-    return killed
+    return once.killed
 
 
 async def test_killed_between_any_two_steps_a_dead_letter_is_lost_neither() -> None:
@@ -418,21 +429,8 @@ async def test_killed_between_any_two_steps_a_dead_letter_is_lost_neither() -> N
 async def _buried_and_killed_at(step: int) -> bool:
     desk = Desk()
     (sink,) = desk.sinks
-    turns, killed = 0, False
-
-    async def turn(_call: str, _when: str) -> None:
-        nonlocal turns, killed
-        turns += 1
-        if turns == step + 1 and not killed:
-            killed = True
-            raise Dead
-
-    outside = replace(
-        desk.outside,
-        state=Interposed(desk.state, "state", turn),
-        ledger=Interposed(desk.ledger, "ledger", turn),
-        sinks=(Interposed(sink, "sink", turn),),
-    )
+    once = Once(step)
+    outside = once.within(desk)
     await desk.see(finding("a"))
 
     async def kept() -> bool:
@@ -454,4 +452,4 @@ async def _buried_and_killed_at(step: int) -> bool:
         assert await kept(), step
     assert sink.story()["a"] == ["new"]
     assert await dead_letters(desk.state) == ()
-    return killed
+    return once.killed
