@@ -48,8 +48,29 @@ def test_importing_it_imports_little() -> None:
     modules = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
     ).stdout.split()
-    heavy = ("shared", "azure.mgmt", "azure.identity", "azure.core", "aiohttp", "cryptography", "ruamel", "typer", "rich")
+    of_azure = {".".join(name.split(".")[:2]) for name in modules if name.startswith("azure.")}
+    assert of_azure == {"azure.functions"}
+    heavy = ("shared", "aiohttp", "cryptography", "ruamel", "typer", "rich")
     assert [name for name in modules if name.startswith(heavy)] == []
+
+
+def test_importing_it_opens_nothing() -> None:
+    """No file that a setting names, no connection, no thread, whatever the settings."""
+    code = """
+import sys, threading
+seen = []
+def hook(event, args):
+    if event in {"socket.connect", "sqlite3.connect", "subprocess.Popen"} or (event == "open" and "nothing" in str(args[0])):
+        seen.append(event)
+sys.addaudithook(hook)
+import function_app
+print(seen, threading.active_count())
+"""
+    environ = {"LINKGUARD_LEDGER": "sqlite:///nothing.sqlite3", "LINKGUARD_ALLOWLIST": "nothing.yaml", "LINKGUARD_MODE": "wrong"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environ, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.strip() == "[] 1"
 
 
 def test_only_it_knows_azure_functions() -> None:
