@@ -151,7 +151,8 @@ def sentence(target: TargetTraffic) -> str:
     """The verdict as one sentence, without anything that the log says but counts."""
     decisive = target.decisive
     if isinstance(target.verdict, PublicSeen) and decisive:
-        return f"{decisive.upstream.get(AddressClass.PUBLIC, 0):,} upstream calls came from public addresses"
+        number = decisive.upstream.get(AddressClass.PUBLIC, 0)
+        return f"{number:,} upstream call{'' if number == 1 else 's'} came from public addresses"
     if target.reasons:
         return "; ".join(one.message for one in target.reasons)
     return "every upstream call came from a private address"
