@@ -113,6 +113,7 @@ def _say(line: str) -> None:
 
 def main() -> int:
     """Play it on the terminal."""
+    _say("0. Starting Azurite and the Functions worker; the first time both are installed, which takes a minute or two")
     with tempfile.TemporaryDirectory(prefix="linkguard-demo-") as folder, server.run(Path(folder)) as azurite:
         return asyncio.run(play(azurite))
 
