@@ -63,7 +63,7 @@ SAMPLES: Final = 5
 
 _MEMORY: Final = "220MB"
 """What the engine may take before it goes to disk."""
-_BUFFER: Final = 4 << 20
+_BUFFER: Final = 8 << 20
 _PIPE: Final = 1 << 20
 _SET_PIPE_SIZE: Final = 1031  # F_SETPIPE_SZ, where there is one
 _AT_ONCE: Final = 10_000
@@ -755,21 +755,25 @@ class _Engine:
 
         with duckdb.connect(config=_config(self._folder)) as connection:
             paths = self._question.paths_of(None)
-            parameters = {
+            question, limits = self._question, []
+            parameters: dict[str, object] = {
                 "files": [f"/dev/fd/{end.descriptor}", *self._pump.whole],
                 "ping": PING_AGENT,
                 "upstream": paths.regex,
                 "literal": paths.literals,
                 "label": self._pump.scope.label,
-                "since": _micros(self._question.since),
-                "until": _micros(self._question.until),
-                "targets": sorted(self._pump.scope.targets),
             }
+            if self._pump.scope.targets:
+                limits.append(_OF_OTHERS)
+                parameters["targets"] = sorted(self._pump.scope.targets)
+            if question.since is not None or question.until is not None:
+                limits.append(_OUTSIDE)
+                parameters |= {"since": _micros(question.since), "until": _micros(question.until)}
             connection.execute("SET enable_progress_bar = true")  # Else it does not say how far it is.
             connection.execute("SET enable_progress_bar_print = false")
             self._connection = connection
             try:
-                connection.execute(_GROUPED, parameters)
+                connection.execute(_GROUPED.replace("{limits}", " ".join(limits)), parameters)
             finally:
                 self.is_over, self._connection = True, None
             self._read(connection)
@@ -928,6 +932,10 @@ _FLAT: Final = _paths(*_FIELDS)
 _ODD: Final = "(?i)client.?ip|c.?ip"
 """Other ways to write a client address, which only the reader in Python understands."""
 
+_OF_OTHERS: Final = "WHEN resource <> '' AND NOT list_contains($targets, upper(resource)) THEN 's'"
+_OUTSIDE: Final = "WHEN t < $since OR t >= $until THEN 's'"
+"""Asked of every row, so only where there is something to ask."""
+
 # A projection works out both sides of AND for every row, a CASE only what it comes to: hence a CASE around whatever is dear.
 _GROUPED: Final = f"""
 CREATE TEMP TABLE g AS
@@ -970,8 +978,7 @@ WITH raw AS (
              WHEN regexp_matches(line, '(?i)forwarded') THEN 'x'
              WHEN CASE WHEN cip IS NULL AND method IS NULL THEN regexp_matches(line, '{_ODD}') END THEN 'x'
              WHEN CASE WHEN cip IS NULL AND method IS NULL THEN tbl <> '{HTTP_LOGS}' END THEN 's'
-             WHEN CASE WHEN len($targets) > 0 THEN resource <> '' AND NOT list_contains($targets, upper(resource)) END THEN 's'
-             WHEN t < $since OR t >= $until THEN 's'
+             {{limits}}
              WHEN CASE WHEN cip IN ('127.0.0.1', '::1') THEN regexp_matches(agent, $ping) END THEN 'p'
              WHEN host ILIKE '%.scm.%' THEN 'm'
              ELSE 'r' END AS st,
