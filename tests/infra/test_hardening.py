@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from shared.adapters.log_records import HTTP_LOGS
 from tests.infra import bicep
 
 if TYPE_CHECKING:
@@ -86,6 +87,28 @@ def test_everything_with_logs_sends_them_to_the_workspace() -> None:
         "upstream-logging.bicep: site",
         "upstream-logging.bicep: slot",
     ]
+
+
+def test_the_app_sends_its_telemetry_by_its_identity() -> None:
+    """Where only tokens are taken, anything else would be dropped without a word."""
+    (line,) = (line.strip() for line in bicep.text(bicep.file("main.bicep").root).splitlines() if "AUTHENTICATION_STRING" in line)
+    assert line == "APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identity.outputs.clientId};Authorization=AAD'"
+
+
+def test_every_category_of_logs_is_one_that_its_resource_has() -> None:
+    """As https://learn.microsoft.com/azure/azure-monitor/reference/logs-index lists them; the audit's is one."""
+    asked = {
+        file: set(re.findall(r"category: '(\w+)'\s+enabled: true", bicep.text(bicep.file(file).root)))
+        for file in {one.file for one in resources("Microsoft.Insights/diagnosticSettings")}
+    }
+    assert asked == {
+        "modules/alert-topic.bicep": {"DeliveryFailures", "PublishFailures"},
+        "modules/app.bicep": {"FunctionAppLogs"},
+        "modules/host-storage.bicep": {"StorageDelete"},
+        "modules/records-storage.bicep": {"StorageDelete", "StorageRead", "StorageWrite"},
+        "modules/vault.bicep": {"AuditEvent"},
+        "upstream-logging.bicep": {HTTP_LOGS},
+    }
 
 
 def test_a_network_of_its_own_is_a_choice() -> None:

@@ -135,6 +135,27 @@ def test_every_rule_is_asked_often_enough_for_its_window() -> None:
         assert rule["severity"] in {"0", "1", "2"}
 
 
+def test_one_row_is_enough_to_wake_somebody() -> None:
+    """A query gives a row for whatever is to be told; the rule is on, tells the action group, and ends when the rows do."""
+    file = bicep.file("modules/alerts.bicep")
+    found = bicep.property_of(file.resources["queryRules"].node, "properties")
+    assert found is not None
+    said = {name: "".join(bicep.text(node).split()) for name, node in bicep.properties(found).items()}
+    assert said["enabled"] == said["autoMitigate"] == "true"
+    assert said["actions"] == "{actionGroups:[actions.id]}"
+    assert said["scopes"] == "[workspaceId]"
+    assert said["criteria"] == (
+        "{allOf:[{query:rule.querytimeAggregation:'Count'operator:'GreaterThan'threshold:0"
+        "failingPeriods:{numberOfEvaluationPeriods:1minFailingPeriodsToAlert:1}}]}"
+    )
+    alias = bicep.property_of(file.resources["records"].node, "properties", "functionAlias")
+    assert alias is not None
+    assert bicep.content(alias) == FUNCTION
+    short = bicep.property_of(file.resources["actions"].node, "properties", "groupShortName")
+    assert short is not None
+    assert len(bicep.content(short)) <= 12
+
+
 def test_every_rule_has_a_section_in_the_runbook() -> None:
     """Whoever is woken finds what it means and what to do; and no section is about none."""
     sections = re.findall(r"^### (.+)$", OPERATE.read_text().partition("## Alerts\n")[2].partition("\n## ")[0], re.MULTILINE)
