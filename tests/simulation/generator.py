@@ -26,9 +26,9 @@ class _Author:
         self.seed = seed
         self.rng = random.Random(f"story {seed}")
         self.late = self.rng.random() < 0.3
-        self.revoking = self.rng.random() < 0.15
+        self.revoking = self.rng.random() < 0.12
         """Whether it is about approvals that end with their rules, which takes hours."""
-        self.duration = self.rng.choice((7200.0, 10800.0) if self.revoking else (1200.0, 1800.0, 3600.0))
+        self.duration = self.rng.choice((7200.0, 9000.0) if self.revoking else (1200.0, 1800.0, 3600.0))
         self.actions: list[Action] = []
 
     def chance(self, probability: float) -> bool:
@@ -67,7 +67,7 @@ class _Author:
             rejects_approved=self.chance(0.6),
             deletes=self.chance(0.7),
             approving=rng.choice((1.0, 60.0, 60.0, -1.0)),
-            sweep_every=rng.choice((300.0, 600.0, 600.0, 900.0)),
+            sweep_every=rng.choice((600.0, 900.0, 1200.0) if self.revoking else (300.0, 600.0, 600.0, 900.0)),
             duration=self.duration,
         )
 
