@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 import csv
+import fcntl
 import io
 import json
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import termios
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -159,3 +168,23 @@ def test_a_workspace(tmp_path: Path) -> None:
         ran = run("audit", "--workspace", WORKSPACE, "--json", **settings)
         assert (ran.code, ran.json["targets"][0]["reasons"][0]["code"]) == (3, "source_unreadable")
         assert run("audit", "--workspace", "x", **settings).code == 2
+
+
+@pytest.mark.parametrize("rows", [PRIVATE, PRIVATE * 15_000], ids=["small", "large"])
+def test_a_bar_on_a_terminal(rows: list[Row], tmp_path: Path) -> None:
+    """Whoever watches sees bytes and their rate on standard error, for small files and for those the engine opens itself."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
+    command = [sys.executable, "-c", "from shared.cli import main; main()", "audit", "--logs", put(tmp_path, rows)]
+    done = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs, env=os.environ | {"TERM": "xterm"})
+    os.close(theirs)
+    shown = b""
+    with suppress(OSError):  # What Linux says where the other end is closed.
+        while part := os.read(ours, 65536):
+            shown += part
+    os.close(ours)
+    out, _ = done.communicate(timeout=60)
+    assert done.returncode == 0
+    assert b"1 private" in out
+    assert re.search(rb"\d/\d+([.]\d)? (bytes|kB|MB)", shown), shown
+    assert re.search(rb"\d (bytes|kB|MB|GB)/s", shown), shown

@@ -203,4 +203,9 @@ def _progress() -> Iterator[_Bar]:
     columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("reading", total=None)
-        yield _Bar(lambda count: bar.advance(task, count), lambda total: bar.update(task, total=total))
+
+        def planned(total: int | None) -> None:
+            bar.update(task, total=total)
+            bar.advance(task, 0)  # A rate needs a first point.
+
+        yield _Bar(lambda count: bar.advance(task, count), planned)

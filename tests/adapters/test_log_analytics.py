@@ -20,6 +20,7 @@ from shared.core.upstream_path import UpstreamPaths, of_templates
 from shared.local_azure import LocalAzure
 from shared.local_azure.log_workspaces import Trouble
 from shared.ports import TrafficQuestion
+from shared.services.audit import Inquiry, audit
 from tests import traffic_logs as logs
 from tests.kql.analyser import analyse
 from tests.kql.engine import COLUMNS, Workspace
@@ -239,3 +240,26 @@ def test_nothing_from_outside_is_in_the_text() -> None:
     assert plain.split("base64_decode_tostring")[0] == hostile.split("base64_decode_tostring")[0]
     assert "union" not in hostile
     assert "take 1" not in hostile
+
+
+async def test_several_workspaces() -> None:
+    """Each workspace's table is counted apart, and the worst of them decides; one that cannot be read leaves nothing private."""
+    other, gone = "00000000-0000-0000-0000-00000000000b", "00000000-0000-0000-0000-00000000000c"
+    rows = {ID: [Row(client="10.0.0.4")], other: [Row(client="10.0.0.4"), Row(client="8.8.8.8", second=1)]}
+    target = Target(ArmId.parse(SITE))
+    question = TrafficQuestion(since=START, until=START + timedelta(hours=2), targets=(target,))
+    async with LocalAzure() as azure:
+        for workspaces, verdict in (
+            ([ID], "private"),
+            ([ID, other], "public-seen"),
+            ([ID, gone], "inconclusive"),
+        ):
+            azure.logs.engines = {name: Workspace(AppServiceHTTPLogs=http(found)) for name, found in rows.items()}
+            tables, endpoint = ("AppServiceHTTPLogs",), azure.url
+            async with LogAnalytics(workspaces, endpoint=endpoint, credential=LocalCredential(), tables=tables) as source:
+                result = await audit([Inquiry(source=source, question=question)])
+            (found,) = result.targets
+            assert verdict_name(found.verdict) == verdict
+            assert sum(sum(one.traffic.requests.values()) for one in found.tables) == sum(
+                len(rows.get(one, ())) for one in workspaces
+            )
