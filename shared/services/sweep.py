@@ -261,7 +261,7 @@ async def visit(
                 results.append(result)
                 progress.done(result)
 
-    await asyncio.gather(*(visit_next(target) for target in _spread(targets)))
+    await asyncio.gather(*(visit_next(target) for target in spread(targets)))
     return Visited(
         results=tuple(sorted(results, key=lambda result: result.target.id)),
         failed=tuple(failed),
@@ -269,7 +269,7 @@ async def visit(
     )
 
 
-def _spread(targets: Sequence[Target]) -> list[Target]:
+def spread(targets: Sequence[Target]) -> list[Target]:
     """The targets of all subscriptions in turn: Azure limits reads by subscription, and none should wait while others idle."""
     by_subscription: defaultdict[str, list[Target]] = defaultdict(list)
     for target in targets:

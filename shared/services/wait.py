@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from shared.core.finding import FindingId
 from shared.services.conclude import keep_targets
 from shared.services.recheck import doubled, pause
-from shared.services.sweep import Silent, merge, settle, sweep, target_unreadable
+from shared.services.sweep import Silent, merge, settle, spread, sweep, target_unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,7 +52,7 @@ async def sweep_until_done(
         await _sleep_until(engine, min(deadline, engine.clock.now() + engine.settings.recheck_delay))
         result = await sweep(engine, progress, dry_run=dry_run, all_sites=all_sites)
     waiting = _Waiting(engine, result, deadline, progress or Silent())
-    await asyncio.gather(*(waiting.follow(target) for target in waiting.targets))
+    await asyncio.gather(*(waiting.follow(target) for target in spread(waiting.targets)))
     if waiting.again:
         await keep_targets(engine, tuple(waiting.again.values()), sweep_started=result.started)
     return waiting.result()

@@ -402,6 +402,28 @@ async def test_a_target_that_answers_slowly_holds_up_no_other_that_is_waited_for
     assert at - started == timedelta(seconds=30)
 
 
+async def test_subscriptions_take_turns_in_the_sweep_and_in_the_wait_after_it(estate: Estate) -> None:
+    """Azure limits the reads of each by itself: none may wait while the others idle."""
+    homes = (SUBSCRIPTION, SUBSCRIPTION, OTHER_SUBSCRIPTION, OTHER_SUBSCRIPTION)
+    targets = [estate.azure.add_site(f"site-{number}", subscription=home) for number, home in enumerate(homes)]
+    estate.allow(*(a_rule(estate.service, target, f"rule-{target.id.name}") for target in targets))
+    for target in targets:
+        estate.azure.add_pair(estate.service, target, f"pe-{target.id.name}")
+    order: list[str] = []
+    original = estate.azure.list_connections
+
+    async def list_connections(target: Target) -> Reading[tuple[Connection, ...] | None]:
+        if not order or order[-1] != target.id.name:
+            order.append(target.id.name)
+        return await original(target)
+
+    estate.azure.list_connections = list_connections  # type: ignore[method-assign]
+    engine = estate.worker(subscriptions=(SUBSCRIPTION, OTHER_SUBSCRIPTION), concurrency=1).engine
+    await sweep_until_done(engine, timeout=timedelta(seconds=31))
+    in_turn = ["site-0", "site-2", "site-1", "site-3"]
+    assert order[:8] == in_turn * 2
+
+
 async def test_a_bug_met_at_one_target_ends_no_wait_for_another(estate: Estate) -> None:
     """It is told as a finding, and the sweep as incomplete."""
     sound, broken = with_sites(estate, 2)
