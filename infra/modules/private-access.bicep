@@ -102,16 +102,16 @@ resource endpointRules 'Microsoft.Network/networkSecurityGroups@2024-05-01' = {
   properties: {
     securityRules: [
       {
-        name: 'the-app-by-https'
+        name: 'https-from-here-and-from-joined-networks'
         properties: {
           access: 'Allow'
-          description: 'Storage and vault, from the app.'
+          description: 'The app, and whoever uploads the allowlist or verifies the anchors; every call wants a token.'
           destinationAddressPrefix: '*'
           destinationPortRange: '443'
           direction: 'Inbound'
           priority: 100
           protocol: 'Tcp'
-          sourceAddressPrefix: appSubnetPrefix
+          sourceAddressPrefix: 'VirtualNetwork'
           sourcePortRange: '*'
         }
       }

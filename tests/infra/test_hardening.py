@@ -122,6 +122,28 @@ def test_a_network_of_its_own_is_a_choice() -> None:
     assert targets.count("hostStorageId") == 3
 
 
+def test_who_gets_into_the_private_network() -> None:
+    """The app's subnet is as Flex Consumption wants it and takes no call; the other takes HTTPS from here and peered networks.
+
+    From the app's subnet alone would shut out whoever uploads the allowlist: nothing else can be in that one.
+    """
+    network = bicep.file("modules/private-access.bicep")
+    assert bicep.text(network.root).count("serviceName: 'Microsoft.App/environments'") == 1
+    rules = {
+        name: [
+            tuple(
+                bicep.content(bicep.properties(rule)[key])
+                for key in ("access", "direction", "sourceAddressPrefix", "destinationPortRange")
+            )
+            for rule in bicep.walk(network.resources[name].node)
+            if rule.type == "object" and "sourceAddressPrefix" in bicep.properties(rule) and "access" in bicep.properties(rule)
+        ]
+        for name in ("appRules", "endpointRules")
+    }
+    nothing = ("Deny", "Inbound", "*", "*")
+    assert rules == {"appRules": [nothing], "endpointRules": [("Allow", "Inbound", "VirtualNetwork", "443"), nothing]}
+
+
 def test_every_private_endpoint_has_the_name_and_the_zone_that_azure_gives_its_service() -> None:
     """As https://learn.microsoft.com/azure/private-link/private-endpoint-dns lists them: a service each, and its zone."""
     variables = bicep.file("modules/private-access.bicep").variables
