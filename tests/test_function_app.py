@@ -5,9 +5,11 @@ from __future__ import annotations
 import ast
 import importlib.util
 import json
+import shutil
 import subprocess
 import sys
 from datetime import timedelta
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +17,7 @@ import pytest
 
 from shared.config.parse import parse_duration
 from shared.config.table import SWEEP_RUN
+from tests.functions import bindings
 
 if TYPE_CHECKING:
     from azure.functions.decorators.function_app import Function
@@ -142,3 +145,30 @@ def test_what_is_not_deployed() -> None:
         "*.pem",
     } <= ignored
     assert ignored.isdisjoint({"shared", "function_app.py", "host.json", "requirements.txt", "*.yaml", "*.py", "*"})
+
+
+def test_what_is_deployed_works_by_itself(tmp_path: Path) -> None:
+    """Where only the deployed files are, every module of ``shared`` can be imported, and every function is found."""
+    ignored = [line for line in (ROOT / ".funcignore").read_text().splitlines() if line and not line.startswith("#")]
+
+    def left_at_home(folder: str, names: list[str]) -> list[str]:
+        paths = {name: (Path(folder) / name).relative_to(ROOT).as_posix() for name in names}
+        return [
+            name
+            for name, path in paths.items()
+            if any(fnmatch(path, pattern) if "/" in pattern else fnmatch(name, pattern) for pattern in ignored)
+        ]
+
+    shutil.copytree(ROOT, tmp_path / "app", ignore=left_at_home)
+    assert {"function_app.py", "host.json", "requirements.txt", "shared"} <= {path.name for path in (tmp_path / "app").iterdir()}
+    program = """
+import importlib, pathlib, function_app
+for path in pathlib.Path("shared").rglob("*.py"):
+    importlib.import_module(".".join(path.with_suffix("").parts).removesuffix(".__init__"))
+print(*(function.get_function_name() for function in function_app.app.get_functions()))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path / "app", capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert set(done.stdout.split()) == set(bindings())
