@@ -161,6 +161,10 @@ def test_what_is_deployed_works_by_itself(tmp_path: Path) -> None:
 
     shutil.copytree(ROOT, tmp_path / "app", ignore=left_at_home)
     assert {"function_app.py", "host.json", "requirements.txt", "shared"} <= {path.name for path in (tmp_path / "app").iterdir()}
+    deployed = {path.relative_to(tmp_path / "app") for path in (tmp_path / "app" / "shared").rglob("*.py")}
+    assert {
+        path.relative_to(ROOT).parts[:2] for path in (ROOT / "shared").rglob("*.py") if path.relative_to(ROOT) not in deployed
+    } == {("shared", name) for name in ("demo.py", "demo_functions.py", "demo_traffic.py", "local_azure")}
     program = """
 import importlib, pathlib, function_app
 for path in pathlib.Path("shared").rglob("*.py"):
