@@ -98,13 +98,16 @@ def _split(text: str, separator: str) -> Iterator[str]:
     yield text[start:]
 
 
+_PAIR: Final = re.compile(r'\s*(?:[^\s",;=]+\s*=\s*(?:"(?:[^"\\]|\\.)*"|[^\s",;=]*))?\s*', re.DOTALL)
+"""A pair or nothing; a quotation mark that opens anywhere else, or never closes, may hide where the platform's element begins."""
 _FOR: Final = re.compile(r'\s*for\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s",;=]*))\s*', re.IGNORECASE | re.DOTALL)
 
 
 def _forwarded_hop(element: str) -> Hop:
     text = element.strip()
-    named = [match for pair in _split(element, ";") if (match := _FOR.fullmatch(pair))]
-    if len(named) != 1:
+    pairs = list(_split(element, ";"))
+    named = [match for pair in pairs if (match := _FOR.fullmatch(pair))]
+    if len(named) != 1 or not all(map(_PAIR.fullmatch, pairs)):
         return Hop(text=text, address=None)
     match = named[0]
     node = match[2] if match[1] is None else re.sub(r"\\(.)", r"\1", match[1])

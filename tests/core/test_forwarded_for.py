@@ -44,6 +44,9 @@ def test_an_empty_right_most_element_is_malformed() -> None:
         ("for=unknown", "for=unknown"),
         ("for=10.0.0.1;for=10.0.0.2", "for=10.0.0.1;for=10.0.0.2"),
         ('for="10.0.0.1, for=203.0.113.5', 'for="10.0.0.1, for=203.0.113.5'),
+        ('for=10.0.0.1;by=b", for=203.0.113.5', 'for=10.0.0.1;by=b", for=203.0.113.5'),
+        ('for=10.0.0.1;by=", for="[2603::1]:80"', 'for=10.0.0.1;by=", for="[2603::1]:80"'),
+        ("for=10.0.0.4:5;;proto=https;", "10.0.0.4"),
     ],
 )
 def test_rfc_7239(text: str, name: str) -> None:
@@ -67,7 +70,10 @@ def test_a_forged_left_part_changes_nothing(claim: str, public: str) -> None:
     assert resolve(f"{claim}, {public}", "10.0.0.1").cls is AddressClass.PUBLIC
 
 
-@given(st.text(max_size=100))
+@given(
+    st.lists(st.sampled_from(["for=10.0.0.1", ";", ",", '"', "\\", "by=b", "=", " ", "x"]), max_size=12).map("".join)
+    | st.text(max_size=100)
+)
 def test_a_forged_left_part_of_forwarded_is_never_private(claim: str) -> None:
     """In Forwarded a caller can spoil the platform's element, but not make it private."""
     for public in ("for=8.8.8.8", 'for="[2603:1030::1]:80"'):

@@ -13,6 +13,7 @@ import random
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -22,7 +23,9 @@ from backports import zstd
 from shared.adapters import log_files
 from shared.adapters.log_files import LogFiles
 from shared.adapters.log_format import LogFormat
-from shared.core.traffic import Private, judge_target
+from shared.adapters.log_records import W3C, from_object, from_text
+from shared.core.address import DEFAULT_RANGES, AddressClass
+from shared.core.traffic import Private, judge_target, resolve
 from shared.ports import TrafficQuestion
 from shared.report.audit_document import audit_document
 from shared.report.audit_text import audit_csv, audit_html, audit_text
@@ -48,6 +51,14 @@ _TOKENS: Final = (
     b"#Fields: c-ip\n", b'"properties":', b'"CIp":', b"x_forwarded_for=", b'"X-Forwarded-For":', b"10.0.0.4", b"null", b"1e999",
     b"\xef\xbb\xbf", b"\xe2\x80\xa8", b"[" * 300, b'{"properties":' * 40, b"9" * 400, b" " * 50, b"a" * 5000,
 )  # fmt: skip
+_HEADERS_A_LOG: Final = 200
+_STARTS: Final = ("", "POST /runtime/webhooks/signalr ", "2026-11-23T10:00:00Z INFO ", "x=1, ")
+_PIECES: Final = (
+    ",", ", ", ";", "=", ":", '"', "'", "\\", "[", "]", "{", "}", "(", ")", "|", "&", " ", "\t", "a", "user=me",
+    "10.0.0.1", "10.0.0.1:5", "[fd00::1]:5", "::ffff:10.0.0.4", "x_forwarded_for=", "X-Forwarded-For: ",
+    "for=10.0.0.1", 'for="', "-", "unknown", "é", "\u2028", "%",
+    "for=_a;by=b", "1" * 200, "1.1.1.", "::", "\x85", "\x1c",
+)  # fmt: skip
 _PUBLIC: Final = {
     LogFormat.JSONL: logs.windows(Row(client="8.8.4.4")).encode(),
     LogFormat.TEXT: logs.text_line(Row(client=None, forwarded="10.0.0.1, 8.8.4.4")).encode(),
@@ -69,6 +80,7 @@ def main() -> int:
             data, log_format = spoilt(random.Random(seed))
             try:
                 hold(data, log_format, Path(folder))
+                hold_headers(random.Random(seed))
             except Exception as error:  # noqa: BLE001  whatever it is, it is what was looked for
                 kept = Path(f"fuzz-{seed}.log").absolute()
                 kept.write_bytes(data)
@@ -148,6 +160,31 @@ def hold(data: bytes, log_format: LogFormat, folder: Path) -> None:
         path.write_bytes(data + b"\n" + _PUBLIC[log_format])
         verdicts = [judge_target(one.target, [one]).verdict for one in _read(path, log_format).tables]
         assert any(not isinstance(one, Private) for one in verdicts), "a public call ended as private"
+
+
+def hold_headers(rng: random.Random) -> None:
+    """Whatever callers write into a header, wherever an application logs it, the platform's public element never ends as private.
+
+    Raises:
+        AssertionError: where it does.
+
+    """
+    for _ in range(_HEADERS_A_LOG):
+        claim = "".join(rng.choice(_PIECES) for _ in range(rng.randrange(12)))
+        quote = rng.choice(("", '"', "'"))
+        key, end = f"x_forwarded_for{rng.choice((': ', '='))}", rng.choice((quote, ""))
+        line = f"{rng.choice(_STARTS)}{key}{quote}10.0.0.4{claim}, 8.8.8.8{end}"
+        requests = [from_text(line), from_object({"message": line}), from_object({"properties": json.dumps({"Message": line})})]
+        for request in requests:
+            assert request is None or request.source(DEFAULT_RANGES).cls is not AddressClass.PRIVATE, f"private: {line!r}"
+        assert resolve(f"{claim}, 8.8.8.8", "10.0.0.4").cls is AddressClass.PUBLIC, f"not public: {claim!r}"
+        found = resolve(None, None, rfc_7239=f"{claim}, for=8.8.8.8").cls
+        assert found in {AddressClass.PUBLIC, AddressClass.MALFORMED}, f"{found}: {claim!r}"
+        w3c = W3C()
+        w3c.directive("#Fields: c-ip cs(X-Forwarded-For)")
+        with suppress(ValueError):  # A line of more or fewer values is broken.
+            source = w3c.read(f"10.0.0.4 {''.join(claim.split())},+8.8.8.8").source(DEFAULT_RANGES)
+            assert source.cls is not AddressClass.PRIVATE, f"private in W3C: {claim!r}"
 
 
 def _read(path: Path, log_format: LogFormat) -> TrafficReading:
