@@ -86,6 +86,10 @@ class Snapshots:
         self._azure = azure
         self._state = state
         self._latest = Snapshot({})
+        self._lock = asyncio.Lock()
+        self._tries = 0
+        self._failures: dict[str, AzureError] = {}
+        """Of the last try."""
 
     async def take(self, subscriptions: Sequence[str]) -> dict[str, AzureError]:
         """List these subscriptions now and keep what is found; returns why some could not be listed.
@@ -116,13 +120,26 @@ class Snapshots:
             AzureError: where one of which there is no such view cannot be listed: its links might be rivals.
 
         """
+        asked = self._tries
+        async with self._lock:
+            # Whoever waited here while others listed has their answer, a failure too: nobody asks the same again at once.
+            known = self._failures if self._tries != asked else {}
+            if any(fold_case(one) not in known for one in self._stale(subscriptions, now, max_age)):
+                await self._renew(subscriptions, now, max_age)
+                known = self._failures
+            for one in self._stale(subscriptions, now, max_age):
+                if error := known.get(fold_case(one)):
+                    raise error
+            return self._latest
+
+    async def _renew(self, subscriptions: Sequence[str], now: datetime, max_age: timedelta) -> None:
+        """From what other workers kept, else from Azure."""
         for subscription in self._stale(subscriptions, now, max_age):
             kept = await fetch(self._state, SNAPSHOT, fold_case(subscription), SubscriptionView, NOTHING)
             self._latest = Snapshot({**self._latest.views, fold_case(subscription): kept.value})
         failures = await self.take(stale) if (stale := self._stale(subscriptions, now, max_age)) else {}
-        for error in failures.values():
-            raise error
-        return self._latest
+        self._failures = {fold_case(one): error for one, error in failures.items()}
+        self._tries += 1
 
     def _stale(self, subscriptions: Sequence[str], now: datetime, max_age: timedelta) -> list[str]:
         views = self._latest.views

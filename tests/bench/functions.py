@@ -7,7 +7,6 @@ import json
 import statistics
 import tempfile
 import time
-from collections import Counter
 from dataclasses import dataclass
 from itertools import batched
 from pathlib import Path
@@ -160,11 +159,13 @@ async def _burst(nothing: Path, azurite: server.Azurite) -> str:
             began, cpu = time.perf_counter(), (await host.worker.ask("stats"))["cpu_seconds"]
             messages = await _work_off(host, queued)
             seconds, cpu = time.perf_counter() - began, (await host.worker.ask("stats"))["cpu_seconds"] - cpu
-            what = Counter(str(one["what"]) for one in host.worker.records("message"))
+            told = host.worker.records("message")
             failed = sum(not result.ok for result in host.results)
     reads = stage.azure.requests.counts
-    looks = what["put back"] + what["looked at"] + what["left to the sweep"]
-    superseded = messages - looks - what["fanned out"]
+    services = sum("targets" in one for one in told)
+    looks = sum("verdicts" in one for one in told)
+    put_back = sum("error" in one for one in told)
+    superseded = messages - services - looks - put_back
     return "\n".join(
         [
             f"{EVENTS:,} events about {TARGETS:,} links to as many targets, ten of each, {AT_ONCE} at once in one worker:",
@@ -182,8 +183,9 @@ async def _burst(nothing: Path, azurite: server.Azurite) -> str:
             "|---|---|",
             f"| messages delivered | {messages:,} |",
             f"| of them ended without a call to Azure, a later look had seen it | {superseded:,} |",
-            f"| services read | {what['fanned out']:,} |",
+            f"| services read | {services:,} |",
             f"| reconciles run | {looks:,} |",
+            f"| put back, since Azure or a store did not answer | {put_back:,} |",
             f"| failed | {failed:,} |",
             f"| ARM calls | {sum(reads.values()):,} |",
             f"| ARM calls a target | {sum(reads.values()) / TARGETS:.2f} |",

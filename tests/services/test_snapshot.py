@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, cast
@@ -154,3 +155,35 @@ async def test_a_row_that_cannot_be_read_is_as_good_as_lost(lists: Lists) -> Non
     for key, row in (await lists.state.rows("snapshot")).items():
         await lists.state.put("snapshot", key, {"at": "now", "services": []}, replaces=row.version)
     assert await lists.recall(lists.another_workers()) == lists.links
+
+
+# Many at once
+
+
+class SlowAzure:
+    """Its answers take a moment, so that others ask meanwhile."""
+
+    def __init__(self, azure: FakeAzure) -> None:
+        self._azure = azure
+
+    async def list_signalr(self, subscription: str) -> Reading[tuple[SignalR, ...]]:
+        await asyncio.sleep(0)
+        return await self._azure.list_signalr(subscription)
+
+
+async def test_many_who_ask_at_once_list_once(lists: Lists) -> None:
+    """A burst of messages finds the list too old: one of them has it made, for all."""
+    snapshots = Snapshots(cast("Azure", SlowAzure(lists.azure)), lists.state)
+    found = await asyncio.gather(*(lists.recall(snapshots) for _ in range(16)))
+    assert found == 16 * [lists.links]
+    assert lists.calls == 2
+
+
+async def test_many_who_ask_at_once_share_a_failure(lists: Lists) -> None:
+    """Nobody waits for what others have just waited for in vain; whoever asks later tries again."""
+    snapshots = Snapshots(cast("Azure", SlowAzure(lists.azure)), lists.state)
+    lists.azure.fail("list_signalr", AzureUnavailableError("down"), AzureUnavailableError("down"))
+    found = await asyncio.gather(*(lists.recall(snapshots) for _ in range(16)), return_exceptions=True)
+    assert {type(one) for one in found} == {AzureUnavailableError}
+    assert lists.calls == 2
+    assert await lists.recall(snapshots) == lists.links
