@@ -135,7 +135,11 @@ class _Hand:
         found = await adoptable(self._application.engine)
         for connection in found:
             tell(f"{clean(str(connection))}\n")
-        if found and self._asks and not confirm(f"adopt these {len(found)} connections, as {by}?"):
+        if (
+            found
+            and self._asks
+            and not confirm(f"adopt {'this connection' if len(found) == 1 else f'these {len(found):,} connections'}, as {by}?")
+        ):
             return self._nothing_done(by)
         gate = asyncio.Semaphore(self._application.settings.concurrency)
 

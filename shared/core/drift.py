@@ -200,12 +200,13 @@ def _of_replicas(correlation: Correlation, link: Link) -> Iterator[Finding]:
     others = [one for one in fitting if one not in decided]
     if not decided or not others:
         return
+    others_have = "1 more connection has" if len(others) == 1 else f"{len(others)} more connections have"
     yield Finding(
         id=FindingId.REPLICA_SUSPECTED,
         severity=Severity.WARNING,
         target=str(correlation.observation.target),
         about=link.id.key,
-        message=f"the link {link.id} is Approved, and {len(others)} more connections have its name: replicas', or a stranger's",
+        message=f"the link {link.id} is Approved, and {others_have} its name: a replica's, or a stranger's",
         facts={"connections": " ".join(str(one.id) for one in sorted(others, key=lambda one: one.id)[:10])},
     )
 

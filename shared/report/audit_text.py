@@ -13,7 +13,7 @@ from shared.core.traffic import PublicSeen, verdict_name
 from shared.report.csv_text import csv_text
 from shared.report.escape import clean
 from shared.report.ocsf import OcsfClass, OcsfFinding, ocsf_lines
-from shared.report.page import PLAIN, Page, Style
+from shared.report.page import PLAIN, Page, Style, count_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -60,7 +60,7 @@ def _table(page: Page, traffic: TableTraffic, verdict: str) -> None:
         page.line(f"{source.count:>12,}  {source.cls.value:<10}  {clean(source.address)}{note}", indent=2)
     rest = max(len(traffic.sources) - _SHOWN, 0) + traffic.other_sources
     if rest:
-        page.line(f"{'':>12}  and {rest:,} more sources", indent=2)
+        page.line(f"{'':>12}  and {count_of(rest, 'more source')}", indent=2)
 
 
 def _shown(traffic: TableTraffic) -> list[Source]:
@@ -73,7 +73,7 @@ def _counts(found: Mapping[AddressClass, int]) -> str:
 
 
 def _lines(lines: Lines) -> str:
-    return f"{lines.total:,} lines: {lines.read:,} read, {lines.broken:,} broken, {lines.skipped:,} skipped"
+    return f"{count_of(lines.total, 'line')}: {lines.read:,} read, {lines.broken:,} broken, {lines.skipped:,} skipped"
 
 
 def _time(moment: datetime | None) -> str:
@@ -152,7 +152,7 @@ def sentence(target: TargetTraffic) -> str:
     decisive = target.decisive
     if isinstance(target.verdict, PublicSeen) and decisive:
         number = decisive.upstream.get(AddressClass.PUBLIC, 0)
-        return f"{number:,} upstream call{'' if number == 1 else 's'} came from public addresses"
+        return f"{count_of(number, 'upstream call')} came from {'a public address' if number == 1 else 'public addresses'}"
     if target.reasons:
         return "; ".join(one.message for one in target.reasons)
     return "every upstream call came from a private address"
@@ -200,7 +200,7 @@ def _section(traffic: TableTraffic, verdict: str) -> str:
         f"All requests: {_counts(traffic.requests)}.<br>Disagreements: {traffic.disagreements:,}.</p><table><thead><tr>"
         '<th scope="col">source</th><th scope="col">class</th><th scope="col">requests</th><th scope="col">first seen</th>'
         f'<th scope="col">last seen</th><th scope="col">note</th></tr></thead><tbody>{rows}</tbody></table>'
-        + (f"<p>and {rest:,} more sources</p>" if rest else "")
+        + (f"<p>and {count_of(rest, 'more source')}</p>" if rest else "")
     )
 
 

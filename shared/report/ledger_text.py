@@ -54,7 +54,31 @@ def summary(kind: RecordKind, body: JsonObject) -> str:
         case RecordKind.DRIFT:
             return f"{_text(body.get('change'))}: {_text(body.get('message'))}"
         case RecordKind.TRAFFIC | RecordKind.ALERT:
-            return _text(body.get("message"))
+            return _traffic(body) if kind is RecordKind.TRAFFIC else _alert(body)
+
+
+def _traffic(body: JsonObject) -> str:
+    return f"{_text(body.get('verdict'))}: {_calls(body.get('upstream')) or _reasons(body.get('reasons'))}"
+
+
+def _alert(body: JsonObject) -> str:
+    told = f"{_text(body.get('change'))} {_text(body.get('severity'))} {_text(body.get('finding'))}"
+    return f"{told}: {_sinks(body.get('sinks'))}"
+
+
+def _calls(upstream: Json) -> str:
+    counts = upstream if isinstance(upstream, dict) else {}
+    found = ", ".join(f"{count:,} {cls}" for cls, count in counts.items() if isinstance(count, int) and count)
+    return f"upstream calls: {found}" if found else ""
+
+
+def _reasons(reasons: Json) -> str:
+    codes = [_text(one.get("code")) for one in reasons if isinstance(one, dict)] if isinstance(reasons, list) else []
+    return " ".join(dict.fromkeys(codes)) or "no upstream call"
+
+
+def _sinks(sinks: Json) -> str:
+    return ", ".join(f"{sink} {_text(state)}" for sink, state in sinks.items()) if isinstance(sinks, dict) else ""
 
 
 def _text(value: Json) -> str:

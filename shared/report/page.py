@@ -103,5 +103,5 @@ class Page:
 
 
 def count_of(number: int, what: str) -> str:
-    """``1 record``, ``2 records``."""
-    return f"{number} {what}{'' if number == 1 else 's'}"
+    """``1 record``, ``2,000 records``."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"

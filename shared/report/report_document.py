@@ -95,7 +95,7 @@ def _problems(
             said = _times(count, "critical finding" if severity is Severity.CRITICAL else "warning")
             kinds = Counter(v.finding.id.value for v in data.findings if v.is_open and v.finding.severity is severity)
             named = ", ".join(f"{name.replace('_', ' ')} ({number})" for name, number in kinds.most_common(3))
-            more = f" and {len(kinds) - 3} more kinds" if len(kinds) > 3 else ""  # noqa: PLR2004  the three that are named
+            more = f" and {_times(len(kinds) - 3, 'more kind')}" if len(kinds) > 3 else ""  # noqa: PLR2004  the three that are named
             yield Problem(severity=severity, message=f"{said}: {named}{more}", anchor=f"findings?severity={severity.value}")
     if data.ledger.faults:
         first = data.ledger.faults[0]

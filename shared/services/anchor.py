@@ -290,6 +290,7 @@ async def export_and_tell(ledger: Ledger, anchors: AnchorStore, telemetry: Telem
     telemetry.record("anchor", fields, severity="error" if result.faults else "info")
     if result.faults:
         first = result.faults[0]
-        message = f"{len(result.faults)} faults; record {first.sequence} of {first.chain}: {first.message}"
+        count = f"{len(result.faults)} fault{'' if len(result.faults) == 1 else 's'}"
+        message = f"{count}; record {first.sequence} of {first.chain}: {first.message}"
         raise LedgerBrokenError(message)
     return result

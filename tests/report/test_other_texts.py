@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from shared.core.address import AddressClass
 from shared.core.ledger import RecordKind
 from shared.core.problem import Problem
+from shared.core.traffic import Basis, Lines, PublicSeen, Source, TableTraffic, TableVerdict, TargetTraffic
+from shared.report.audit_text import audit_html, audit_text, sentence
 from shared.report.checks_text import allowlist_text, config_text, hand_text, request_text
 from shared.report.documents import (
     AllowlistDocument,
@@ -29,7 +32,7 @@ from shared.report.documents import (
 )
 from shared.report.json_text import json_text
 from shared.report.ledger_text import list_text, replay_text, show_text, verify_text
-from shared.report.page import Style
+from shared.report.page import Style, count_of
 from tests.report.documents import LINK, NOON, connection_named
 
 if TYPE_CHECKING:
@@ -159,3 +162,35 @@ def test_the_list_tells_the_end_of_a_drift_from_its_beginning() -> None:
         entry = Entry(chain="c", id="i", kind=RecordKind.DRIFT, at=NOON, body=body)
         item = record_item(Record(entry=entry, sequence=1, previous="", hash="", inputs_digest=None))
         assert item.summary == f"{change}: it is open"
+
+
+def test_one_is_one() -> None:
+    """An audit's counts in words, one and more."""
+    source = Source(address="203.0.113.7", cls=AddressClass.PUBLIC, count=1, first_seen=NOON, last_seen=NOON)
+    for number, said, more in (
+        (1, "1 upstream call came from a public address", "and 1 more source"),
+        (1000, "1,000 upstream calls came from public addresses", "and 1,000 more sources"),
+    ):
+        calls = {AddressClass.PUBLIC: number}
+        traffic = TableTraffic(
+            target="x",
+            table="file",
+            requests=calls,
+            upstream=calls,
+            pings=0,
+            scm=0,
+            first_seen=NOON,
+            last_seen=NOON,
+            newest=NOON,
+            bases=frozenset({Basis.CLIENT_IP}),
+            disagreements=0,
+            sources=(source,),
+            other_sources=number,
+        )
+        verdict = PublicSeen()
+        target = TargetTraffic(target="x", verdict=verdict, tables=(TableVerdict(traffic=traffic, verdict=verdict),))
+        assert sentence(target) == said
+        text = audit_text([target], Lines(read=number))
+        assert f"{more}\n" in text
+        assert f"{count_of(number, 'line')}: " in text
+        assert f"<p>{more}</p>" in audit_html([target], None, NOON)

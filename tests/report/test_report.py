@@ -20,17 +20,18 @@ from ocsf_json_schema import OcsfJsonSchemaEmbedded, get_ocsf_schema  # type: ig
 
 from shared.core.finding import DRIFT, FindingId, Severity
 from shared.core.finding_life import Life
+from shared.core.report_data import LedgerView
 from shared.core.wire import to_json
 from shared.report import web
 from shared.report.csv_text import csv_text
 from shared.report.html import content_security_policy, report_html
 from shared.report.html.chart import Bar, stack
 from shared.report.html.form import as_json, packed
-from shared.report.html.parts import moment, short_ids
+from shared.report.html.parts import link_anchor, moment, short_ids, traffic_anchor
 from shared.report.html.picture import MOST_TARGETS, draw
 from shared.report.html.traffic import MOST_TARGETS as MOST_CHARTS
 from shared.report.html.traffic import traffic_cards
-from shared.report.html.view import Side
+from shared.report.html.view import Side, make_view
 from shared.report.json_text import json_text
 from shared.report.link_state import LABELS, TONES, LinkState, state_of
 from shared.report.ocsf import OCSF_VERSION, ocsf_event, ocsf_finding, ocsf_lines
@@ -413,3 +414,45 @@ def test_json_is_to_be_had_and_nothing_else() -> None:
     assert json.loads(answered.body)["data"] == to_json(estate.small())
     assert web.answer(estate.small(), "<script>").status == 400
     assert "script" not in web.answer(estate.small(), "<script>").body
+
+
+# From a finding to its why
+
+
+def test_a_finding_leads_to_what_it_is_about() -> None:
+    """A connection's or a link's row, and of one link's rows the worst; the target's chart where the traffic showed it."""
+    data = estate.small()
+    assert data.sweep is not None
+    func = estate.site("chat-func")
+    web = next(view for view in data.sweep.links if view.verdict == "hold" and view.link)
+    assert web.link is not None
+    assert web.connection is not None
+    found = (
+        estate.finding(FindingId.TRAFFIC_PUBLIC, Severity.CRITICAL, func, "public"),
+        estate.finding(FindingId.TRAFFIC_INCONCLUSIVE, Severity.WARNING, estate.site("chat-web"), "not audited"),
+        estate.finding(FindingId.APPROVED_LINK_GONE, Severity.WARNING, func, "gone", web.connection.key),
+        estate.finding(FindingId.REPLICA_SUSPECTED, Severity.WARNING, func, "more", web.link.key),
+        estate.finding(FindingId.SWEEP_OVERDUE, Severity.CRITICAL, None, "nobody"),
+    )
+    sweep = replace(data.sweep, links=(replace(estate.connected(web.link.parent, "x", func), link=web.link), *data.sweep.links))
+    rows = make_view(replace(data, sweep=sweep, findings=found)).findings
+    assert [row.why for row in rows] == [traffic_anchor(func), "", link_anchor(web), link_anchor(web), ""]
+
+
+def test_an_empty_ledger_is_not_called_verified() -> None:
+    """Nothing is recorded: nothing was verified."""
+    empty = replace(estate.QUIET, ledger=LedgerView(chains=0, records=0, faults=(), timeline=()))
+    assert "Nothing is recorded yet." in report_html(empty)
+    assert "Verified:" not in report_html(empty)
+    assert "Verified: no record of 2 chains" in report_html(estate.small())
+
+
+def test_the_kinds_that_are_not_named_are_counted() -> None:
+    """Three are named; one more is one."""
+    kinds = (FindingId.CONNECTION_HELD, FindingId.RULE_EXPIRED, FindingId.WRITE_REFUSED, FindingId.SITES_UNREADABLE)
+    found = tuple(estate.finding(id_, Severity.WARNING, None, "x") for id_ in kinds)
+    (problem,) = summarize(replace(estate.QUIET, findings=found)).problems
+    assert problem.message.endswith("and 1 more kind")
+    fifth = estate.finding(FindingId.RULE_EXPIRES_SOON, Severity.WARNING, None, "x")
+    (problem,) = summarize(replace(estate.QUIET, findings=(*found, fifth))).problems
+    assert problem.message.endswith("and 2 more kinds")

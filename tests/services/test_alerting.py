@@ -15,6 +15,7 @@ from shared.core.errors import SinkError, SinkRefusedError
 from shared.core.finding import Finding, FindingId, Severity
 from shared.core.finding_life import Alert, Change, Look
 from shared.core.ledger import SYSTEM_CHAIN, RecordKind
+from shared.report.ledger_text import record_item
 from shared.services.alerting import REFUSALS, Outside, dead_letters, deliver, retry_dead_letters, try_sinks, waiting_alerts
 from shared.services.notebook import fetch, keep
 from shared.services.sweep import LAST, SWEEPS, LastSweep
@@ -289,12 +290,11 @@ async def test_a_delivery_is_recorded_once() -> None:
     desk = Desk(Sink("one"), Sink("two"))
     await desk.see(finding("a"))
     await desk.deliver()
-    bodies = [
-        record.entry.body
-        for chain in await desk.ledger.chains()
-        async for record in desk.ledger.records(chain, kinds=(RecordKind.ALERT,))
+    records = [
+        record for chain in await desk.ledger.chains() async for record in desk.ledger.records(chain, kinds=(RecordKind.ALERT,))
     ]
-    assert [body["sinks"] for body in bodies] == [{"one": "delivered", "two": "delivered"}]
+    assert [record.entry.body["sinks"] for record in records] == [{"one": "delivered", "two": "delivered"}]
+    assert [record_item(record).summary for record in records] == ["new warning write_refused: one delivered, two delivered"]
 
 
 async def test_a_test_reaches_every_sink_and_leaves_nothing() -> None:

@@ -18,6 +18,7 @@ from shared.core.ledger import RecordKind
 from shared.core.traffic import Kind, ReasonCode, Tally, TrafficReading, reason, resolve
 from shared.local_azure import LocalAzure
 from shared.ports import TrafficQuestion
+from shared.report.ledger_text import record_item
 from shared.services import audit_timer
 from shared.services.audit_timer import FIRST_WINDOW, OVERLAP, SETTLED, run_audit
 from shared.services.track import FINDINGS, read_rows
@@ -140,6 +141,12 @@ async def test_verdicts_and_findings(desk: Desk) -> None:
         recorded = await verdicts(engine, desk)
         assert [record.entry.body["verdict"] for record in recorded] == ["inconclusive", "public-seen", "public-seen", "private"]
         assert all("window" in record.entry.body for record in recorded)
+        assert [record_item(record).summary for record in recorded] == [
+            "inconclusive: no_rows",
+            "public-seen: upstream calls: 1 private, 1 public",
+            "public-seen: upstream calls: 1 private, 1 public",
+            "private: upstream calls: 1 private",
+        ]
 
 
 async def test_a_crash_repeats_the_window_and_records_once(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

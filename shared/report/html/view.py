@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from shared.core.entries import Decision
 from shared.core.errors import LinkguardError
-from shared.core.finding import Severity
+from shared.core.finding import FindingId, Severity
 from shared.core.ledger import RecordKind
 from shared.core.reason import Code
 from shared.core.verdict import Approve, Hold, Mode, Strength, Wait
@@ -44,6 +44,8 @@ from shared.report.report_document import Summary, ago, summarize
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from shared.core.arm_id import ArmId
+    from shared.core.finding import Finding
     from shared.core.report_data import FindingView, HeldView, LinkView, ReportData, TimelineItem
     from shared.core.verdict import Verdict
 
@@ -52,6 +54,7 @@ _ID_SHOWN: Final = 12
 _DASH: Final = "\N{EN DASH}"
 _NO_LINK: Final = Resource(name="no link", group="", id="")
 _EVERYWHERE: Final = Resource(name="everywhere", group="", id="")
+_OF_TRAFFIC: Final = frozenset({FindingId.TRAFFIC_PUBLIC, FindingId.TRAFFIC_INCONCLUSIVE})
 _VERDICTS: Final = {"hold": "held", "approve": "would be approved", "wait": "waiting"}
 """In words, the worst first."""
 _KINDS: Final = {
@@ -304,8 +307,11 @@ class _Maker:
         self._verdicts = {item.target: visible(item.verdict) for item in data.traffic}
         self._traffic = traffic_cards(data.traffic, self._moment)
         charted = {card.anchor for card in self._traffic}
-        self._charts = {target: traffic_anchor(target) for target in self._verdicts if traffic_anchor(target) in charted}
-        self._links = {view.connection: link_anchor(view) for view in (sweep.every_link if sweep else ()) if view.connection}
+        self._charts = {target.id: traffic_anchor(target) for target in self._verdicts if traffic_anchor(target) in charted}
+        self._links: dict[ArmId, str] = {}
+        for view in sorted(sweep.every_link if sweep else (), key=_rank):  # Of one link's connections, the worst.
+            for about in filter(None, (view.connection, view.link)):
+                self._links.setdefault(about, link_anchor(view))
 
     def view(self) -> PageView:
         data, sweep = self._data, self._data.sweep
@@ -384,7 +390,7 @@ class _Maker:
         return LinkRow(
             anchor=link_anchor(view),
             state=state,
-            rank=list(LinkState).index(state),
+            rank=_rank(view),
             label=LABELS[state],
             tone=TONES[state],
             signalr=resource_of(view.signalr) if view.signalr else _NO_LINK,
@@ -401,7 +407,7 @@ class _Maker:
             since=self._moment(view.since) if view.since else NO_MOMENT,
             traffic=traffic or "not audited",
             traffic_tone=TRAFFIC_TONES.get(traffic, Tone.WARN) if traffic else Tone.PLAIN,
-            traffic_why=self._charts.get(view.target, "") if traffic != "private" else "",
+            traffic_why=self._charts.get(view.target.id, "") if traffic != "private" else "",
             connection=visible(about.name) if about else "",
         )
 
@@ -484,12 +490,14 @@ class _Maker:
             life=view.life.value,
             first_seen=self._moment(view.first_seen),
             last_seen=self._moment(view.resolved_at or view.last_seen),
-            why=self._held.get(finding.facts.get("decision", "")) or self._link_about(finding.about),
+            why=self._held.get(finding.facts.get("decision", "")) or self._about(finding),
         )
 
-    def _link_about(self, about: str) -> str:
-        connection = parse(about)
-        return self._links.get(connection, "") if connection else ""
+    def _about(self, finding: Finding) -> str:
+        """Its connection or link; the target's chart where the traffic showed it."""
+        where, id_ = (self._charts, finding.target) if finding.id in _OF_TRAFFIC else (self._links, finding.about)
+        about = parse(id_)
+        return where.get(about, "") if about else ""
 
     def _record(self, item: TimelineItem) -> RecordRow:
         try:
@@ -530,6 +538,10 @@ def _verdict(held: HeldView) -> Verdict:
             return Wait(until=None, reasons=held.reasons)
         case _:
             return Hold(reasons=held.reasons)
+
+
+def _rank(view: LinkView) -> int:
+    return list(LinkState).index(state_of(view))
 
 
 def _worst_link(row: LinkRow) -> tuple[int, str, str]:
