@@ -298,7 +298,7 @@ class TableTally:
                 count=known.count + source.count,
                 first_seen=_earliest(known.first_seen, source.first_seen),
                 last_seen=_latest(known.last_seen, source.last_seen),
-                note=source.note,
+                note=max(known.note, source.note),  # Whatever came first: an address may be written in a form that has none.
             )
         self._sources[key] = source
         if len(self._sources) > DISTINCT_SOURCES:

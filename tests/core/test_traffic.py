@@ -129,6 +129,14 @@ def test_a_target_is_spelt_alike_whatever_came_first() -> None:
         assert [(one.target, one.rows) for one in tally.end()] == [("/A/b", 2)]
 
 
+def test_a_source_is_explained_alike_whatever_came_first() -> None:
+    """One address written in two forms, of which one needs a word: one source, with that word."""
+    for order in (("10.0.0.4", "::ffff:10.0.0.4"), ("::ffff:10.0.0.4", "10.0.0.4")):
+        (source,) = count(*((Kind.OTHER, client, 1) for client in order)).sources
+        assert (source.address, source.count) == ("10.0.0.4", 2)
+        assert "mapped into IPv6" in source.note
+
+
 @pytest.mark.parametrize("text", ["/subscriptions/s?code=x", 'a", "CsUriQuery": "code=x', "a=b", "", "a b", "x" * 2000])
 def test_what_is_no_name_is_never_shown_as_one(text: str) -> None:
     """A damaged line may have a query or a cookie where the target or the table should be."""
