@@ -71,5 +71,7 @@ requirements: $(READY)
 audit: $(READY)
 	$(BIN)/python -m tools.audit
 
-lock: $(READY)
+# Not $(READY): that wants the pins which this is to find.
+lock:
+	@test -x $(BIN)/uv || $(MAKE) setup
 	$(BIN)/python -m tools.lock

@@ -125,3 +125,20 @@ def test_an_expiry_that_is_none(desk: Desk, public_key: str, expires: str) -> No
     """Exit code 2."""
     assert public_key
     assert desk.run(*signed(desk, expires=expires)).code == ExitCode.USAGE
+
+
+def test_a_key_in_key_vault_that_is_none(desk: Desk) -> None:
+    """Exit code 2; a URL may hold a secret, so it is not repeated."""
+    arguments = ["request", f"{desk.signalr}/sharedPrivateLinkResources/func-pe", "--target", desk.target]
+    ran = desk.run(*arguments, "--key-id", "prod", "--key", "https://contoso.vault.azure.net/secrets/requests?sig=hidden")
+    assert (ran.code, ran.stdout) == (ExitCode.USAGE, "")
+    assert "https://<vault>.vault.azure.net/keys/<name>" in ran.stderr
+    assert "hidden" not in ran.stderr
+
+
+def test_the_local_credential_is_not_for_key_vault(desk: Desk) -> None:
+    """The desk's own credential opens nothing but servers on this machine."""
+    arguments = ["request", f"{desk.signalr}/sharedPrivateLinkResources/func-pe", "--target", desk.target]
+    ran = desk.run(*arguments, "--key-id", "prod", "--key", "https://contoso.vault.azure.net/keys/requests")
+    assert ran.code == ExitCode.USAGE
+    assert "loopback" in ran.stderr

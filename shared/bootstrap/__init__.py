@@ -10,7 +10,7 @@ from shared.bootstrap.anchors import export_ledger, open_anchors, open_export
 from shared.bootstrap.application import Application, make_engine_settings, open_application, open_work
 from shared.bootstrap.clock import make_clock
 from shared.bootstrap.dead_letters import open_dead_letters
-from shared.bootstrap.keys import read_small_file
+from shared.bootstrap.keys import read_small_file, sign_in_key_vault
 from shared.bootstrap.reports import answer_report, compare_allowlists, open_report, read_report
 from shared.bootstrap.stores import open_ledger
 from shared.bootstrap.traffic import Traffic, audit_traffic, open_audit, open_traffic
@@ -37,4 +37,5 @@ __all__ = [
     "open_work",
     "read_report",
     "read_small_file",
+    "sign_in_key_vault",
 ]

@@ -5,11 +5,12 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING, assert_never
 
-from shared.config import VERIFY_KEYS, VerifyKeyFile, VerifyKeyInline
+from shared.config import VERIFY_KEYS, VerifyKeyFile, VerifyKeyInline, load_settings
 from shared.core.errors import ConfigError
 from shared.core.request_message import PublicKey, load_public_key
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from shared.config import VerifyKey
@@ -45,6 +46,29 @@ def _key_text(key: VerifyKey) -> str:
             return read_small_file(path)
         case _ as never:
             assert_never(never)
+
+
+async def sign_in_key_vault(environ: Mapping[str, str], key: str, digest: bytes) -> bytes:
+    """An ES256 signature by a key in Azure Key Vault, with the credential of the settings.
+
+    Raises:
+        ConfigError: where a setting or the key is wrong.
+        AzureError: where the vault refused, or did not answer.
+
+    """
+    from shared.adapters.credentials import make_credential  # noqa: PLC0415  see the package's docstring
+    from shared.adapters.key_vault import check_key, sign_digest  # noqa: PLC0415  the same
+
+    check_key(key)
+    settings = load_settings(environ, required=())
+    credential = make_credential(
+        settings.credential.value,
+        endpoint=key,
+        authority=settings.arm_endpoint.authority,
+        client_id=settings.managed_identity_client_id,
+    )
+    async with credential:
+        return await sign_digest(key, credential, digest, seconds=settings.arm_timeout.total_seconds())
 
 
 def read_small_file(path: Path) -> str:

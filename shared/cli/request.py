@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import secrets
 from datetime import timedelta
@@ -31,12 +32,16 @@ LinkArgument = Annotated[
     ),
 ]
 TargetOption = Annotated[str | None, typer.Option("--target", metavar="ID", help="The ARM id of the site or slot it leads to.")]
-KeyOption = Annotated[Path | None, typer.Option("--key", metavar="PEM", help="Sign with this private key (P-256).")]
+KeyOption = Annotated[
+    str | None,
+    typer.Option("--key", metavar="PEM_OR_URL", help="Sign with this private key (P-256): a file, or a key in Key Vault."),
+]
 KeyIdOption = Annotated[
     str | None, typer.Option("--key-id", metavar="ID", help="With --key: what LINKGUARD_VERIFY_KEYS calls it.")
 ]
 ExpiresOption = Annotated[str, typer.Option("--expires", metavar="DURATION", help="With --key: for how long it counts.")]
 
+_SCHEME: Final = "://"
 _LINK_CHILD: Final = "sharedPrivateLinkResources"
 _API_VERSION: Final = "2023-02-01"
 _RANDOM_BYTES: Final = 20
@@ -54,10 +59,9 @@ async def run(  # noqa: PLR0913  one option each
     expires: ExpiresOption = _DEFAULT_EXPIRES,
 ) -> Answer:
     """Make a link's request message: a random one, or with --key a signed one, and the command that makes the link with it."""
-    del common
     named = _named(link, target)
     if key is not None or key_id is not None:
-        document = _signed(named, key, key_id, expires)
+        document = await _signed(common, named, key, key_id, expires)
     elif expires != _DEFAULT_EXPIRES:
         raise ConfigError(["--expires goes with --key: a random message does not expire"])
     else:
@@ -81,9 +85,11 @@ def _named(link: str | None, target: str | None) -> tuple[ArmId, Target] | None:
     return link_id, Target(ArmId.parse(target))
 
 
-def _signed(named: tuple[ArmId, Target] | None, key: Path | None, key_id: str | None, expires: str) -> RequestDocument:
-    from shared.bootstrap import make_clock, read_small_file  # noqa: PLC0415  not needed to show help
-    from shared.core.request_message import load_private_key, sign  # noqa: PLC0415  the same
+async def _signed(
+    common: Common, named: tuple[ArmId, Target] | None, key: str | None, key_id: str | None, expires: str
+) -> RequestDocument:
+    from shared.bootstrap import make_clock, read_small_file, sign_in_key_vault  # noqa: PLC0415  not needed to show help
+    from shared.core.request_message import assemble, load_private_key, message_payload, sign  # noqa: PLC0415  the same
 
     problems = []
     if key is None or key_id is None:
@@ -94,14 +100,13 @@ def _signed(named: tuple[ArmId, Target] | None, key: Path | None, key_id: str | 
         raise ConfigError(problems)
     link, target = named
     until = _until(expires, make_clock().now())
-    message = sign(
-        load_private_key(read_small_file(key)),
-        key_id=key_id,
-        signalr=link.parent,
-        target=target.id,
-        link_name=link.name,
-        expires=until,
-    )
+    if _SCHEME in key:
+        payload = message_payload(signalr=link.parent, target=target.id, link_name=link.name, expires=until)
+        signature = await sign_in_key_vault(common.environ, key, hashlib.sha256(payload).digest())
+        message = assemble(key_id=key_id, expires=until, signature=signature)
+    else:
+        private_key = load_private_key(read_small_file(Path(key)))
+        message = sign(private_key, key_id=key_id, signalr=link.parent, target=target.id, link_name=link.name, expires=until)
     return RequestDocument(message=message, key_id=key_id, expires=until, link=link, command=_command(named, message))
 
 
