@@ -245,6 +245,26 @@ def test_a_reader_who_has_seen_enough_is_no_failure(desk: Desk) -> None:
         assert (export.wait(timeout=60), export.stderr.read()) == (ExitCode.OK, "")
 
 
+def test_a_full_disk_behind_standard_output_is_told(desk: Desk) -> None:
+    """In one line, as one behind ``--output`` is."""
+    desk.run("sweep")
+    for arguments in (["sweep", "--json"], ["report"]):
+        with Path("/dev/full").open("w") as full:
+            ran = subprocess.run(
+                command(*arguments),
+                env=desk.environment(),
+                stdout=full,
+                stderr=subprocess.PIPE,
+                text=True,
+                timeout=60,
+                check=False,
+            )
+        assert (ran.returncode, ran.stderr) == (
+            ExitCode.USAGE,
+            "linkguard: standard output cannot be written: No space left on device\n",
+        )
+
+
 def test_hostile_names_and_messages_do_nothing_on_a_terminal(desk: Desk) -> None:
     """Whatever a stranger calls an endpoint or writes in a message is shown, spelled out, by every command."""
     message = "\x1b[2J\x1b]0;x\x07\r\nAll is well\u202e [red]"

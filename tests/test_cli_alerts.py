@@ -163,10 +163,11 @@ def test_a_test_says_of_every_sink_whether_it_takes_alerts(desk: Desk, hook: Hoo
 
 def test_without_a_sink_it_says_what_to_set(desk: Desk) -> None:
     """And does not pretend that anybody was told: what waits goes on waiting."""
-    for command in ("test", "retry"):
+    for command in ("test", "retry", "list"):
         ran = desk.run("alerts", command, LINKGUARD_ALERTS_WEBHOOKS="")
         assert ran.code == ExitCode.ATTENTION
         assert "LINKGUARD_ALERTS_WEBHOOKS" in ran.stdout
+        assert "Every alert is delivered" not in ran.stdout
     assert desk.run("alerts", "list", "--json").json["waiting"]
 
 
@@ -182,6 +183,17 @@ def test_two_at_once_do_not_mix_up_the_order(desk: Desk, hook: Hook) -> None:
     assert ran.code == ExitCode.ATTENTION
     assert "Another delivery is under way" in ran.stdout
     assert len(hook.bodies) == len({body["id"] for body in hook.bodies})
+
+
+def test_a_mistyped_ledger_is_not_taken_for_an_empty_outbox(desk: Desk, tmp_path: Path) -> None:
+    """It is refused, and no ledger is made there; the sinks themselves can be tried before the first sweep."""
+    elsewhere = tmp_path / "mistyped.sqlite3"
+    for command in ("list", "retry"):
+        ran = desk.run("alerts", command, LINKGUARD_LEDGER=f"sqlite:///{elsewhere}")
+        assert ran.code == ExitCode.USAGE
+        assert "there is no ledger" in ran.stderr
+    assert desk.run("alerts", "test", LINKGUARD_LEDGER=f"sqlite:///{elsewhere}").code == ExitCode.OK
+    assert not elsewhere.exists()
 
 
 @pytest.mark.parametrize("url", ["http://hooks.example/SECRET", "ftp://hooks.example/SECRET", "SECRET"])

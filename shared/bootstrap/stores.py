@@ -52,11 +52,21 @@ async def open_store(environ: Mapping[str, str]) -> AsyncIterator[SqliteStore | 
         async with open_tables(storage) as tables:
             yield tables
         return
-    if not setting.path.exists():
-        message = f"{LEDGER.name}: there is no ledger at {setting.path}; the first sweep makes it"
-        raise ConfigError([message])
+    require_ledger(setting)
     async with SqliteStore(setting.path, Access.READ) as store:
         yield store
+
+
+def require_ledger(setting: SqliteLedger | TablesLedger) -> None:
+    """See that a ledger in a file is there.
+
+    Raises:
+        ConfigError: where it is not.
+
+    """
+    if isinstance(setting, SqliteLedger) and not setting.path.exists():
+        message = f"{LEDGER.name}: there is no ledger at {setting.path}; the first sweep makes it"
+        raise ConfigError([message])
 
 
 @asynccontextmanager

@@ -54,9 +54,11 @@ async def list_alerts(common: Common) -> Answer:
     """Show the alerts on their way, and those that a sink did not take."""
     from shared.bootstrap import open_alerts  # noqa: PLC0415  not needed to show help
 
-    async with open_alerts(common.environ) as outside:
-        document = await _undelivered(outside)
-    return Answer(document, partial(_text, document), ExitCode.ATTENTION if document.dead else ExitCode.OK)
+    async with open_alerts(common.environ, read_only=True, must_exist=True) as outside:
+        document = replace(await _undelivered(outside), sinks=None if outside.sinks else {})
+    # Without a sink nothing waits for one, and nobody is told.
+    needs_a_person = document.dead or document.sinks is not None
+    return Answer(document, partial(_text, document), ExitCode.ATTENTION if needs_a_person else ExitCode.OK)
 
 
 async def test(common: Common) -> Answer:
@@ -64,7 +66,7 @@ async def test(common: Common) -> Answer:
     from shared.bootstrap import open_alerts  # noqa: PLC0415  not needed to show help
     from shared.services.alerting import try_sinks  # noqa: PLC0415  the same
 
-    async with open_alerts(common.environ) as outside:
+    async with open_alerts(common.environ, read_only=True) as outside:
         errors = await try_sinks(outside)
     document = AlertsDocument(sinks=dict(errors))
     return Answer(document, partial(_text, document), _code(errors, waiting=not errors))
@@ -75,7 +77,7 @@ async def retry(common: Common) -> Answer:
     from shared.bootstrap import open_alerts  # noqa: PLC0415  not needed to show help
     from shared.services.alerting import deliver, retry_dead_letters  # noqa: PLC0415  the same
 
-    async with open_alerts(common.environ) as outside:
+    async with open_alerts(common.environ, must_exist=True) as outside:
         if not outside.sinks:
             document = AlertsDocument(sinks={})
             return Answer(document, partial(_text, document), ExitCode.ATTENTION)

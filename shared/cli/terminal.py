@@ -35,7 +35,12 @@ def style_of(stream: TextIO, environ: Mapping[str, str]) -> Style:
 
 
 def say(text: str) -> None:
-    """Write to standard output. A reader who has gone away, as ``head`` does, is no failure."""
+    """Write to standard output. A reader who has gone away, as ``head`` does, is no failure.
+
+    Raises:
+        ConfigError: where it cannot be written, as on a full disk.
+
+    """
     _write(sys.stdout, text)
 
 
@@ -48,10 +53,13 @@ def _write(stream: TextIO, text: str) -> None:
     try:
         stream.write(_encodable(text, stream.encoding))
         stream.flush()
-    except BrokenPipeError:
+    except OSError as error:
         # So that the interpreter's own flush at the end has somewhere to go.
         with contextlib.suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        if not isinstance(error, BrokenPipeError) and stream is sys.stdout:
+            message = f"standard output cannot be written: {error.strerror or type(error).__name__}"
+            raise ConfigError([message]) from error
 
 
 def _encodable(text: str, encoding: str | None) -> str:

@@ -116,7 +116,7 @@ def _problems(
 def _about_sweep(data: ReportData) -> Iterator[Problem]:
     sweep = data.sweep
     if sweep is None:
-        message = "No sweep was kept yet, so nothing is known about any link"
+        message = "No sweep was kept yet, so nothing is known about any link: linkguard sweep"
         yield Problem(severity=Severity.CRITICAL, message=message, anchor="top")
         return
     if not sweep.complete:

@@ -443,8 +443,15 @@ def test_an_empty_ledger_is_not_called_verified() -> None:
     """Nothing is recorded: nothing was verified."""
     empty = replace(estate.QUIET, ledger=LedgerView(chains=0, records=0, faults=(), timeline=()))
     assert "Nothing is recorded yet." in report_html(empty)
-    assert "Verified:" not in report_html(empty)
+    assert "erified" not in report_html(empty).partition("<main")[2]
     assert "Verified: no record of 2 chains" in report_html(estate.small())
+
+
+def test_before_the_first_sweep_nothing_is_called_well() -> None:
+    """What is held is not known; a sweep that found nothing held says so."""
+    assert "Not known: no sweep was kept." in report_html(estate.NOTHING)
+    assert "Nothing is held" not in report_html(estate.NOTHING)
+    assert "Nothing is held" in report_html(estate.QUIET)
 
 
 def test_the_kinds_that_are_not_named_are_counted() -> None:
