@@ -194,6 +194,30 @@ async def test_a_failure_is_tried_again(error: Exception) -> None:
     assert desk.sinks[0].story() == {"a": ["new"]}
 
 
+@pytest.mark.parametrize(
+    ("retry_after", "waits"),
+    [
+        (None, [30, 60, 120, 240, 480, 900, 900, 900]),
+        (100, [100, 100, 120, 240, 480, 900]),
+        (0, [30, 60]),
+        (7 * 86_400, [3600, 3600]),
+    ],
+)
+async def test_how_long_a_sink_is_left_alone(retry_after: float | None, waits: list[int]) -> None:
+    """Twice as long each time, up to 15 minutes; as long as it asks for, up to an hour: it cannot silence us for a week."""
+    desk = Desk()
+    desk.sinks[0].down = SinkError("answered 429", retry_after=retry_after)
+    await desk.see(finding("a"))
+    found: list[int] = []
+    after: float = 60
+    for _ in waits:
+        await desk.deliver(after=after)
+        (alert,) = await waiting_alerts(desk.state)
+        after = (alert.attempt("sink").next_at - desk.clock.now()).total_seconds()
+        found.append(round(after))
+    assert found == waits
+
+
 async def test_a_sink_that_hangs_is_left() -> None:
     """And served once it answers."""
     hanging, good = Sink("hanging"), Sink("good")
