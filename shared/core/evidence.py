@@ -223,13 +223,16 @@ class Correlation:
     def _templates(self, link: Link) -> frozenset[str]:
         service = link.signalr
         if service not in self._known_templates:
-            rules = self.allowlist.about(service, self.observation.target) if self.allowlist else ()
-            named = frozenset(rule.endpoint_name for rule in rules if rule.effect is Effect.ALLOW)
-            self._known_templates[service] = named or frozenset({DEFAULT_ENDPOINT_NAME})
+            rules = self.allowlist.about_target(self.observation.target) if self.allowlist else ()
+            allows = [rule for rule in rules if rule.effect is Effect.ALLOW]
+            named = frozenset(rule.endpoint_name for rule in allows if rule.signalr.matches(service))
+            # How endpoints are named does not depend on who is allowed: another service's may be named as any rule expects.
+            anyones = frozenset({DEFAULT_ENDPOINT_NAME, *(rule.endpoint_name for rule in allows)})
+            self._known_templates[service] = named or anyones
         return self._known_templates[service]
 
     def name_fits(self, connection: Connection, link: Link) -> bool:
-        """Whether the endpoint's name fits the link by any template that a rule gives for it."""
+        """Whether the endpoint's name fits the link by any template of its rules, or of the target's where it has none."""
         endpoint = connection.endpoint
         return endpoint is not None and any(
             fits(template, link.name, link.signalr.name, endpoint.name) for template in self._templates(link)

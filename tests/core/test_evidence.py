@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.core.allowlist import Effect, IdPattern
+from shared.core.allowlist import Effect, IdPattern, Rule
 from shared.core.decide import decide
 from shared.core.entries import decision_entry, make_decision
 from shared.core.evidence import Evidence, Rival, SignatureState
@@ -130,6 +130,23 @@ def test_a_link_counts_by_any_template_that_a_rule_gives_for_it() -> None:
     watcher = Watcher(allowlist=an_allowlist(a_rule(), old))
     evidence = watcher.evidence([a_link()], [a_connection(), a_connection("contoso-signalr-func-pe", number=2)])
     assert [rival.connection.id.name for rival in evidence.rival_connections] == ["contoso-signalr-func-pe-2"]
+
+
+@pytest.mark.parametrize("template", ["{link}-*", "{signalr}-{link}", "pe-{link}"])
+@pytest.mark.parametrize("elsewhere", [(), (a_rule(id="denied", effect=Effect.DENY, signalr=IdPattern(OTHER)),)])
+def test_a_link_of_a_service_without_a_rule_counts_by_every_template_of_the_target(
+    template: str, elsewhere: tuple[Rule, ...]
+) -> None:
+    """How SignalR names endpoints is the estate's to say, and it names those of services that nobody allowed no differently.
+
+    While our link's own connection is late, the one that is there may be the other link's.
+    """
+    watcher = Watcher(allowlist=an_allowlist(a_rule(endpoint_name=template), *elsewhere))
+    ours, theirs = a_link(), a_link(service=OTHER)
+    name = template.replace("{link}", NAME).replace("{signalr}", OTHER.name).replace("*", "7f3a")
+    evidence = watcher.evidence([ours, theirs], [a_connection(name)])
+    assert theirs in {evidence.link, *evidence.rival_links}
+    assert isinstance(decide(evidence), Hold)
 
 
 # Who could be the link's

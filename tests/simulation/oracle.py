@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from tests.simulation.frame import Frame
-from tests.simulation.rules import is_about, names_service
+from tests.simulation.rules import is_about, names_service, names_target
 from tests.simulation.world import World
 
 if TYPE_CHECKING:
@@ -189,11 +189,10 @@ class Oracle:
     # What fits
 
     def fits_name(self, connection: Connection, link: Link, rules: Rules | None, target: Target) -> bool:
-        templates = {
-            spec.template or "{link}"
-            for spec in (rules.specs if rules else ())
-            if not spec.deny and is_about(spec, link.signalr, target, self.world)
-        } or {"{link}"}
+        allows = [spec for spec in (rules.specs if rules else ()) if not spec.deny]
+        own = {spec.template or "{link}" for spec in allows if is_about(spec, link.signalr, target, self.world)}
+        anyones = {spec.template or "{link}" for spec in allows if names_target(spec, target, self.world)}
+        templates = own or {"{link}", *anyones}
         return any(self.fits_template(connection, link, template) for template in templates)
 
     @staticmethod
