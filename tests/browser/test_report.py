@@ -609,6 +609,16 @@ def test_it_is_never_wider_than_the_screen(show: Show, width: int) -> None:
     assert shown.page.evaluate("document.documentElement.scrollWidth") == width
 
 
+@pytest.mark.parametrize("width", [1280, 390])
+def test_no_stranger_pushes_a_column_out_of_sight(show: Show, width: int) -> None:
+    """A long word in a message or a name breaks: what the link says stays beside what the connection says."""
+    shown = show(estate.small(name="x" * 80, message="y" * 140), width=width)
+    hidden = shown.page.locator(".scroll").evaluate_all(
+        "all => all.filter((one) => one.querySelector('table') && one.scrollWidth > one.clientWidth).map((one) => one.ariaLabel)"
+    )
+    assert hidden == []
+
+
 def test_dark_is_dark(show: Show) -> None:
     """It follows the system's theme."""
     shades = [
