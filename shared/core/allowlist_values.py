@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final
 
 from shared.core.allowlist import ANY_NAME, IdPattern
-from shared.core.arm_id import ArmId, fold_case
+from shared.core.arm_id import SUBSCRIPTION_ID, ArmId, fold_case
 from shared.core.endpoint_name import Template
 from shared.core.errors import InvalidIdError, InvalidTemplateError
 from shared.core.model import SITE_TYPE, SLOT_TYPE
@@ -29,7 +29,6 @@ MAX_NOTE_LENGTH: Final = 256
 
 _RULE_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _SLOT: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,57}[A-Za-z0-9])?")
-_GUID: Final = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 _DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
 _NOT_ON_ONE_LINE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -127,10 +126,7 @@ class ValueReader:
         except InvalidIdError as error:
             self.report(node, str(error))
             return None
-        if not _GUID.fullmatch(found.subscription):
-            said = shown(found.subscription)
-            self.report(node, f"{said} is not a subscription id as Azure writes it: 8, 4, 4, 4 and 12 hex digits with - between")
-        elif resource_type == SITE_TYPE and found.is_type(SLOT_TYPE):
+        if resource_type == SITE_TYPE and found.is_type(SLOT_TYPE):
             self.report(node, f"{shown(text)} is a deployment slot: write its site here, and the slot's name under slots")
         elif not found.is_type(resource_type):
             self.report(node, f"{shown(text)} is a {shown(found.type)}: write the id of a {resource_type}")
@@ -148,7 +144,7 @@ class ValueReader:
 
     def subscriptions(self, node: Node) -> tuple[str, ...] | None:
         """Subscription ids, possibly none."""
-        return self._texts(node, _GUID, "a subscription id (8, 4, 4, 4 and 12 hex digits with - between)", "[]")
+        return self._texts(node, SUBSCRIPTION_ID, "a subscription id (8, 4, 4, 4 and 12 hex digits with - between)", "[]")
 
     def template(self, node: Node) -> str | None:
         """A template for an endpoint's name."""

@@ -10,7 +10,6 @@ import re
 from dataclasses import dataclass, field
 from functools import lru_cache, total_ordering
 from typing import Final, Self
-from uuid import UUID
 
 from shared.core.errors import InvalidIdError
 
@@ -19,7 +18,12 @@ MAX_ID_LENGTH: Final = 2048
 
 _REMEMBERED: Final = 4096
 """Ids that are not parsed again: one look meets each of them many times."""
+SUBSCRIPTION_ID: Final = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+"""As Azure writes it. Python's own UUIDs may be written in more ways, each of which would be another key for one subscription."""
+
 _SEGMENT: Final = re.compile(r"[^/\s\x00-\x1f\x7f?#%&\\]+")
+_STEPS: Final = frozenset({".", ".."})
+"""No names: whoever makes a URL of them leaves them out, and asks for another resource."""
 _QUOTED_AT_MOST: Final = 120
 
 
@@ -76,13 +80,14 @@ class ArmId:
             len(parts) < 9  # noqa: PLR2004  the shortest id: an empty part, three pairs and a namespace, one pair
             or len(parts) % 2 == 0
             or (words[0], words[1], words[3], words[5]) != ("", "SUBSCRIPTIONS", "RESOURCEGROUPS", "PROVIDERS")
-            or not all(_SEGMENT.fullmatch(part) for part in parts[1:])
+            or not all(_SEGMENT.fullmatch(part) and part not in _STEPS for part in parts[1:])
         ):
             raise InvalidIdError(_not_an_id(text))
-        try:
-            UUID(parts[2])
-        except ValueError:
-            raise InvalidIdError(_not_an_id(text)) from None
+        if not SUBSCRIPTION_ID.fullmatch(parts[2]):
+            message = (
+                f"{_shown(parts[2])} is not a subscription id as Azure writes it: 8, 4, 4, 4 and 12 hex digits with - between"
+            )
+            raise InvalidIdError(message)
         pairs = tuple(zip(parts[7::2], parts[8::2], strict=True))
         return cls(parts[2], parts[4], parts[6], pairs)
 
@@ -140,5 +145,8 @@ class ArmId:
 
 
 def _not_an_id(text: str) -> str:
-    shown = text if len(text) <= _QUOTED_AT_MOST else text[:_QUOTED_AT_MOST] + "..."
-    return f"{shown!r} is not an ARM id: /subscriptions/<guid>/resourceGroups/<group>/providers/<namespace>/<type>/<name>"
+    return f"{_shown(text)} is not an ARM id: /subscriptions/<guid>/resourceGroups/<group>/providers/<namespace>/<type>/<name>"
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= _QUOTED_AT_MOST else text[:_QUOTED_AT_MOST] + "...")

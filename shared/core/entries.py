@@ -229,8 +229,10 @@ def human_entry(chain: str, human: HumanRecord, at: datetime, *, number: int, in
 
 def description(decision_id_: str, rule: str, message: str) -> str:
     """What the approving write puts in the connection's description, for a person who looks at the site."""
-    return f"lg:{decision_id_} {rule} {message}"[:DESCRIPTION_LIMIT].rstrip()
+    units = f"lg:{decision_id_} {rule} {message}".encode("utf-16-le", "surrogatepass")
+    # What the cut leaves of a pair is dropped: it is no character.
+    return units[: 2 * DESCRIPTION_LIMIT].decode("utf-16-le", "ignore").rstrip()
 
 
 DESCRIPTION_LIMIT: Final = 140
-"""Characters that Azure takes in a connection's description."""
+"""Characters that Azure takes in a connection's description, in UTF-16 code units: so .NET counts, and it is never more."""

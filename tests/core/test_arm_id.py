@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 SUBSCRIPTION = "00000000-0000-0000-0000-0000000000a1"
 SITE = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/contoso/providers/Microsoft.Web/sites/contoso-func"
 
-segments = st.text(st.characters(exclude_categories=["Cc", "Cs", "Z"], exclude_characters="/?#%&\\"), min_size=1, max_size=12)
+segments = st.text(
+    st.characters(exclude_categories=["Cc", "Cs", "Z"], exclude_characters="/?#%&\\"), min_size=1, max_size=12
+).filter(lambda text: text not in {".", ".."})
 pairs = st.lists(st.tuples(segments, segments), min_size=1, max_size=4).map(tuple)
 ids = st.builds(ArmId, st.uuids().map(str), segments, segments, pairs)
 
@@ -60,6 +62,15 @@ def test_the_words_of_an_id_have_no_case(word: str) -> None:
         SITE + "//x",
         SITE.replace(SUBSCRIPTION, "mine"),
         SITE.replace(SUBSCRIPTION, ""),
+        SITE.replace(SUBSCRIPTION, SUBSCRIPTION.replace("-", "")),
+        SITE.replace(SUBSCRIPTION, f"{{{SUBSCRIPTION}}}"),
+        SITE.replace(SUBSCRIPTION, f"urn:uuid:{SUBSCRIPTION}"),
+        SITE.replace(SUBSCRIPTION, SUBSCRIPTION.replace("0000-", "0_00-", 1)),
+        SITE.replace(SUBSCRIPTION, SUBSCRIPTION.replace("1", "\N{ARABIC-INDIC DIGIT ONE}")),
+        SITE.replace("/contoso/", "/../"),
+        SITE.replace("/contoso/", "/./"),
+        SITE.replace("contoso-func", ".."),
+        SITE.replace("contoso-func", "."),
         SITE.replace("resourceGroups", "groups"),
         SITE.replace("/providers/", "/provider/"),
         SITE.replace("contoso-func", "con toso"),

@@ -207,8 +207,15 @@ def test_the_description_names_the_decision_and_fits_what_azure_takes(message: s
     """Whatever the requester wrote."""
     said = description("0" * 64, "contoso-upstream", message)
     assert said.startswith("lg:" + "0" * 64 + " contoso-upstream")
-    assert len(said) <= DESCRIPTION_LIMIT
+    assert len(said.encode("utf-16-le", "surrogatepass")) <= 2 * DESCRIPTION_LIMIT
     assert said == said.rstrip()
+
+
+def test_a_character_that_counts_twice_in_azure_is_not_cut_in_two() -> None:
+    """.NET counts UTF-16 code units: a message of pictures would otherwise be refused, and its link never approved."""
+    said = description("0" * 64, "r", "a" + "\N{ROCKET}" * 70)
+    assert said == "lg:" + "0" * 64 + " r a" + "\N{ROCKET}" * 34
+    assert description("0" * 64, "rr", "a" + "\N{ROCKET}" * 70).endswith("\N{ROCKET}" * 34)
 
 
 def test_every_reason_shows_in_the_record() -> None:
