@@ -19,7 +19,7 @@ from shared.adapters.alert_log import PREFIX, LogSink
 from shared.adapters.credentials import LocalCredential
 from shared.adapters.event_grid import EventGridSink, cloud_event
 from shared.adapters.webhook import WebhookSink
-from shared.core.alert_body import alert_document
+from shared.core.alert_body import alert_document, teams_card
 from shared.core.errors import ConfigError, SinkError, SinkRefusedError
 from shared.core.finding import Finding, FindingId, Severity
 from shared.core.finding_life import Alert, Change
@@ -104,6 +104,22 @@ async def test_a_teams_card_has_what_teams_demands_and_reads_no_mark_up_of_stran
     runs = [run["text"] for one in card["body"] if one["type"] == "RichTextBlock" for run in one["inlines"]]
     assert any("evil.example" in run for run in runs)
     assert all("\n" not in run and "\u202e" not in run for run in runs)
+
+
+@pytest.mark.parametrize(
+    ("severity", "change", "colour"),
+    [
+        (Severity.CRITICAL, Change.NEW, "Attention"),
+        (Severity.CRITICAL, Change.REMINDER, "Attention"),
+        (Severity.WARNING, Change.NEW, "Warning"),
+        (Severity.CRITICAL, Change.RESOLVED, "Good"),
+    ],
+)
+def test_a_cards_headline_has_the_colour_of_what_it_says(severity: Severity, change: Change, colour: str) -> None:
+    """What is over is not red."""
+    alert = replace(an_alert(), change=change, finding=replace(an_alert().finding, severity=severity))
+    card: Any = teams_card(alert)
+    assert card["attachments"][0]["content"]["body"][0]["color"] == colour
 
 
 async def test_slack_blocks_are_plain_text() -> None:
@@ -199,7 +215,17 @@ async def test_a_cloud_event_is_one_by_the_sdks_own_parser() -> None:
     event = CloudEvent[Any].from_dict(sent)
     assert (event.specversion, event.type, event.source) == ("1.0", "Linkguard.Finding.New", "urn:linkguard")
     assert event.id == cloud_event(an_alert()).id == an_alert().id
-    assert event.time == AT
+    assert (event.time, event.datacontenttype) == (AT, "application/json")
+    assert event.subject == an_alert().finding.target
+    jsonschema.validate(event.data, SCHEMA)
+
+
+@pytest.mark.parametrize("change", [one for one in Change if one is not Change.NEW])
+def test_every_change_is_a_type_of_its_own(change: Change) -> None:
+    """What is about no target has its finding as the subject: Event Grid refuses an event without one."""
+    alert = replace(an_alert(), change=change, finding=replace(an_alert().finding, target=""))
+    event = cloud_event(alert)
+    assert (event.type, event.subject) == (f"Linkguard.Finding.{change.value.capitalize()}", "pending_unexplained")
     jsonschema.validate(event.data, SCHEMA)
 
 

@@ -40,8 +40,10 @@ class Sink:
         self.failing: list[Exception | None] = []
         self.down: Exception | None = None
         self.hangs = False
+        self.asked = 0
 
     async def send(self, alert: Alert) -> None:
+        self.asked += 1
         if self.hangs:
             await asyncio.Event().wait()
         error = self.failing.pop(0) if self.failing else self.down
@@ -229,6 +231,16 @@ async def test_a_sink_that_hangs_is_left() -> None:
     hanging.hangs = False
     await desk.deliver(after=1000)
     assert len(hanging.taken) == 50
+
+
+async def test_a_sink_that_is_down_is_not_asked_for_each_of_many() -> None:
+    """Two failures in a row are enough; refusals of an alert's content are none, for the next one may be taken."""
+    down, strict = Sink("down"), Sink("strict")
+    desk = Desk(down, strict)
+    down.down, strict.down = SinkError("answered 503"), SinkRefusedError("answered 400")
+    await desk.see(*(finding(f"f{n}") for n in range(50)))
+    await desk.deliver()
+    assert (down.asked, strict.asked) == (2, 50)
 
 
 async def test_what_is_refused_goes_to_the_dead_letter_and_can_be_sent_again() -> None:
