@@ -13,14 +13,19 @@ set -eu
 : "${HOST_STORAGE_ID:?run it by azd}" "${DEAD_LETTER_CONTAINER:?run it by azd}" "${AZURE_LOCATION:?run it by azd}"
 : "${WATCHED_SUBSCRIPTIONS:?name the subscriptions}"
 here=$(dirname "$0")
+# Git Bash on Windows would take a resource id, which begins with a slash, for one of its own paths.
+export MSYS_NO_PATHCONV=1
 attempts=${ATTEMPTS:-5}
 
 lower() { printf '%s' "$1" | tr '[:upper:]' '[:lower:]'; }
 
+# Azure keeps a deployment's name in the region where it was first used: each region has a name of its own.
+deployment=linkguard-events-$(lower "$AZURE_LOCATION" | tr -d ' ')
+
 # subscribe SUBSCRIPTION TOPIC DEAD_LETTERS
 subscribe() {
     az deployment sub create --only-show-errors --output none \
-        --subscription "$1" --location "$AZURE_LOCATION" --name linkguard-events \
+        --subscription "$1" --location "$AZURE_LOCATION" --name "$deployment" \
         --template-file "$here/events.bicep" \
         --parameters location="$AZURE_LOCATION" appId="$APP_ID" storageId="$HOST_STORAGE_ID" \
         deadLetterContainerName="$DEAD_LETTER_CONTAINER" existingTopic="$2" deadLetters="$3"

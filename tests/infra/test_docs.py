@@ -16,6 +16,8 @@ ROOT: Final = INFRA.parent
 PAGES: Final = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 AZD_ITSELF: Final = {"AZURE_ENV_NAME", "AZURE_LOCATION", "AZURE_SUBSCRIPTION_ID"}
 """https://learn.microsoft.com/azure/developer/azure-developer-cli/manage-environment-variables"""
+HOOK: Final = {"DEAD_LETTERS", "EXISTING_TOPICS"}
+"""What infra/subscribe.sh reads that no deployment gives."""
 BUILT_IN: Final = {
     "3b03c2da-16b3-4a49-8834-0f8130efdd3b": "Log Analytics Data Reader",
     "76199698-9eea-4c19-bc75-cec21354c6b6": "Storage Table Data Reader",
@@ -52,10 +54,17 @@ def test_every_output_has_a_use() -> None:
 
 
 def test_what_azd_is_told_is_what_the_parameters_read() -> None:
-    """``azd env set NAME`` names a variable of main.parameters.json; and every variable there is explained somewhere."""
+    """``azd env set NAME`` names a variable of main.parameters.json or of the hook; and every variable of both is explained."""
     read = set(re.findall(r"\$\{(\w+)", (INFRA / "main.parameters.json").read_text())) - AZD_ITSELF
     told = {name for text in TEXTS.values() for name in re.findall(r"azd env set (\w+)", text)}
-    assert told == read
+    assert told == read | HOOK
+
+
+def test_what_the_hook_is_told_stays_told() -> None:
+    """Each ``azd up`` runs it again: a variable that was set for one run alone would be missing then."""
+    assert set(re.findall(r"\$\{(\w+):-", (INFRA / "subscribe.sh").read_text())) >= HOOK
+    for page, text in TEXTS.items():
+        assert re.search(rf"(?:{'|'.join(sorted(HOOK))})=\S+ azd ", text) is None, page
 
 
 @pytest.mark.parametrize("template", sorted(path.name for path in INFRA.glob("*.bicep")))

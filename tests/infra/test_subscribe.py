@@ -24,6 +24,8 @@ AZ: Final = """\
 import json, os, pathlib, sys
 with open(os.environ["CALLS"], "a", encoding="utf-8") as calls:
     calls.write(json.dumps(sys.argv[1:]) + "\\n")
+with open(os.environ["CALLS"] + ".path-conversion", "w", encoding="utf-8") as setting:
+    setting.write(os.environ.get("MSYS_NO_PATHCONV", "left on"))
 failing = pathlib.Path(os.environ["FAILING"])
 left = int(failing.read_text())
 failing.write_text(str(left - 1))
@@ -101,6 +103,29 @@ def test_one_deployment_for_each_subscription(shell: Shell) -> None:
         "existingTopic": "",
         "deadLetters": "identity",
     }
+
+
+def test_a_second_region_does_not_collide_with_the_first(shell: Shell) -> None:
+    """Azure keeps a deployment's name in the region where it was first used, and refuses the same name in another."""
+    for location in ("westeurope", "northeurope", "North Europe"):
+        assert shell.run(AZURE_LOCATION=location).returncode == 0
+    names = [option(call, "--name") for call in shell.asked()]
+    assert names == ["linkguard-events-westeurope", "linkguard-events-northeurope", "linkguard-events-northeurope"]
+
+
+def test_git_bash_leaves_resource_ids_as_they_are(shell: Shell) -> None:
+    """On Windows it takes what begins with a slash for a path of its own, and puts a drive before it, unless told otherwise."""
+    shell.run()
+    assert Path(f"{shell.calls}.path-conversion").read_text() == "1"
+
+
+def test_a_clone_on_windows_keeps_the_scripts_as_a_shell_reads_them() -> None:
+    """Git may turn line ends into CRLF there, on which sh fails at once."""
+    for script in (SCRIPT, INFRA.parent / ".ci" / "run"):
+        command = ["git", "check-attr", "eol", str(script.relative_to(INFRA.parent))]
+        done = subprocess.run(command, cwd=INFRA.parent, capture_output=True, text=True, timeout=60, check=True)
+        assert done.stdout.rstrip().endswith("eol: lf")
+        assert b"\r" not in script.read_bytes()
 
 
 def test_the_parameters_are_those_of_the_template(shell: Shell) -> None:
