@@ -361,17 +361,6 @@ MUTANTS: Final = (
         Edit(REVOKING, "note_unruled", "last_seen=result.looked_at", "last_seen=engine.clock.now()"),
     ),
     _bug(
-        "revoking-hour-from-any-look",
-        "a sweep that could not read everything begins the hour too",
-        Edit(REVOKING, "note_unruled", "last_seen=result.looked_at", "last_seen=result.looked_at, first_seen=result.looked_at"),
-        Edit(
-            REVOKING,
-            "note_unruled",
-            "first_seen=before[key].first_seen)",
-            "first_seen=before[key].first_seen or seen.first_seen)",
-        ),
-    ),
-    _bug(
         "revoked-under-another-version",
         "the hour goes on while the allowlist changes",
         Edit(
