@@ -116,6 +116,33 @@ def test_an_incomplete_sweep_is_a_problem() -> None:
     assert "1 target could not be looked at" in problem.message
 
 
+def test_each_thing_that_is_wrong_is_told_with_its_place() -> None:
+    """An open finding by its severity; a resolved one not; the newest verdict of each target; links that are held or wrong."""
+    func, sweep = estate.site("chat-func"), estate.QUIET.sweep
+    assert sweep is not None
+    critical = estate.finding(FindingId.SWEEP_OVERDUE, Severity.CRITICAL, None, "x")
+    warning = estate.finding(FindingId.RULE_EXPIRED, Severity.WARNING, None, "x")
+    over = replace(warning, resolved_at=estate.NOW)
+    was_public, is_private = estate.traffic(func, 2, "public-seen", 5, 1), estate.traffic(func, 1, "private", 5, 0)
+    is_public = estate.traffic(func, 0, "public-seen", 5, 1)
+    wrong = replace(sweep.links[0], outcome="ambiguous")
+    held = replace(sweep.links[0], outcome=None, connection_state="Pending", link_status="Pending", verdict="hold")
+
+    def told(**changes: object) -> list[tuple[str, str]]:
+        changed = replace(estate.QUIET, **changes)  # type: ignore[arg-type]  # fields by name
+        return [(one.severity.value, one.anchor) for one in summarize(changed).problems]
+
+    assert told(findings=(critical,)) == [("critical", "findings?severity=critical")]
+    assert told(findings=(warning, over)) == [("warning", "findings?severity=warning")]
+    assert told(findings=(over,)) == []
+    assert told(traffic=(was_public, is_private)) == []
+    assert told(traffic=(was_public, is_private, is_public)) == [("critical", "traffic?verdict=public-seen")]
+    assert told(sweep=replace(sweep, links=(wrong,))) == [("critical", "links?state=wrong")]
+    assert told(sweep=replace(sweep, links=(held,))) == [("warning", "held?verdict=hold")]
+    summary = summarize(replace(estate.QUIET, findings=(critical, warning, over)))
+    assert (summary.critical, summary.warning, summary.ok) == (1, 1, False)
+
+
 def test_critical_problems_come_first() -> None:
     """Whatever their number."""
     severities = [problem.severity for problem in summarize(estate.small()).problems]

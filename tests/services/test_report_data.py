@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
-from shared.core.errors import AzureUnavailableError
+from shared.core.errors import AzureUnavailableError, LedgerBrokenError
 from shared.core.ledger import EMPTY, Entry, RecordKind, digest, seal
 from shared.report.link_state import LinkState, state_of
-from shared.services.report_data import collect
+from shared.services.report_data import collect, keep_sweep
 from shared.services.sweep import sweep
 from tests.engines import Estate, a_rule
 from tests.fakes import FakeClock, MemoryLedger, MemoryStateStore
 
 if TYPE_CHECKING:
-    from shared.core.ledger import Head
+    from collections.abc import AsyncIterator
+
+    from shared.core.ledger import Head, Record
     from shared.core.report_data import SweepView
 
 
@@ -79,3 +82,53 @@ async def test_a_link_whose_target_cannot_be_read_stays_in_the_report() -> None:
     await sweep(worker.engine)
     view = await shown(estate)
     assert (len(view.links), view.unseen) == (1, ())
+
+
+async def test_a_record_that_cannot_be_read_is_a_fault_at_its_place() -> None:
+    """What comes before it is shown; the ledger does not count as verified."""
+
+    class Torn(MemoryLedger):
+        async def records(self, chain: str, **options: Any) -> AsyncIterator[Record]:  # noqa: ANN401  as the port takes them
+            async for record in super().records(chain, **options):
+                if record.sequence == 2:
+                    message = "it is not JSON"
+                    raise LedgerBrokenError(message)
+                yield record
+
+    ledger, head = Torn(), EMPTY
+    for number in range(3):
+        entry = Entry(chain="c", id=digest(number), kind=RecordKind.HOLD, at=FakeClock().now(), body={"verdict": "hold"})
+        record = seal(entry, head)
+        await ledger.append(record)
+        head = await ledger.head("c")
+    view = (await collect(ledger, MemoryStateStore(), FakeClock().now())).ledger
+    assert [(fault.chain, fault.sequence, fault.message) for fault in view.faults] == [("c", 2, "it is not JSON")]
+    assert (view.records, view.verified) == (1, False)
+
+
+async def test_the_timeline_has_the_newest_records_first() -> None:
+    """Of all chains together; what does not fit is the oldest."""
+    ledger, start = MemoryLedger(), FakeClock().now()
+    for number in range(6):
+        at = start + timedelta(minutes=number)
+        entry = Entry(chain=f"c{number % 2}", id=digest(number), kind=RecordKind.HOLD, at=at, body={"verdict": "hold"})
+        await ledger.append(seal(entry, await ledger.head(entry.chain)))
+    view = (await collect(ledger, MemoryStateStore(), start, timeline=4)).ledger
+    assert [(item.at - start).total_seconds() / 60 for item in view.timeline] == [5, 4, 3, 2]
+    assert view.records == 6
+
+
+async def test_an_older_sweep_does_not_take_a_newer_ones_place() -> None:
+    """One that was slow, or was delivered late."""
+    estate = Estate()
+    estate.allow(a_rule(estate.service, estate.target))
+    estate.azure.add_pair(estate.service, estate.target)
+    worker = estate.worker()
+    await sweep(worker.engine)
+    older = await shown(estate)
+    estate.clock.advance(600)
+    await sweep(worker.engine)
+    newer = await shown(estate)
+    assert newer.started > older.started
+    await keep_sweep(estate.state, older)
+    assert await shown(estate) == newer
