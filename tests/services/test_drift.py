@@ -296,6 +296,24 @@ async def test_every_site_is_looked_at_where_that_is_asked_for() -> None:
         assert await life_of(estate, FindingId.PENDING_UNEXPLAINED) == [Life.RESOLVED]
 
 
+async def test_a_site_whose_connections_could_not_be_read_is_not_over() -> None:
+    """Its finding stays as it was, and ends only once the site was read again."""
+    estate = Estate()
+    estate.allow()
+    estate.azure.inline_connections = False
+    stranger = estate.azure.add_connection(estate.azure.add_site("lonely"), "stranger")
+    worker = estate.worker()
+    await swept(worker, all_sites=True)
+    assert await life_of(estate, FindingId.PENDING_UNEXPLAINED) == [Life.NEW]
+    estate.azure.set_status(stranger, ConnectionStatus.REJECTED)
+    for _ in range(2):  # The site, and the one that the estate has.
+        estate.azure.fail("list_connections", AzureUnavailableError("no"))
+    await swept(worker, after=600, all_sites=True)
+    assert Life.RESOLVED not in await life_of(estate, FindingId.PENDING_UNEXPLAINED)
+    await swept(worker, after=600, all_sites=True)
+    assert await life_of(estate, FindingId.PENDING_UNEXPLAINED) == [Life.RESOLVED]
+
+
 async def test_sites_that_cannot_be_listed_are_told() -> None:
     """What is known of them is judged on; it ends when they can be listed."""
     estate = Estate()
