@@ -125,6 +125,8 @@ class History:
     """By SignalR service and folded link name: the record of a person's rejection."""
     rejected_connections: dict[ArmId, str] = field(default_factory=dict)
     """By connection: the record of a person's rejection."""
+    half_told: set[ArmId] = field(default_factory=set)
+    """Those rejected connections of which nobody could tell yet which links had asked for them."""
     adopted: dict[ArmId, Incarnation | None] = field(default_factory=dict)
     """Connections that a person approved or took over as they were, and the link's life that this was for.
 
@@ -247,6 +249,8 @@ class HumanRecord:
     ticket: str
     by: str
     """The person's object id; "" where the decision was seen at the target, made with other tools."""
+    links_told: bool = True
+    """Whether the links are all that it could be: not where the allowlist, which says how endpoints are named, was unreadable."""
 
 
 def _read_human(history: History, record_id: str, body: JsonObject) -> None:
@@ -255,9 +259,14 @@ def _read_human(history: History, record_id: str, body: JsonObject) -> None:
     match human.decision:
         case HumanDecision.REJECT:
             history.rejected_connections[human.connection] = record_id
+            if human.links_told:
+                history.half_told.discard(human.connection)
+            else:
+                history.half_told.add(human.connection)
             history.rejections.update(dict.fromkeys(names, record_id))
         case HumanDecision.APPROVE:
             history.rejected_connections.pop(human.connection, None)
+            history.half_told.discard(human.connection)
             for name in names:
                 history.rejections.pop(name, None)
             for ended in (history.quarantines, history.revocations):

@@ -136,7 +136,8 @@ class Link:
     def target(self) -> Target | None:
         """The site or slot that this link leads to; None where it leads to something else, such as a key vault."""
         try:
-            resource = ArmId.parse(self.resource_id)
+            # ARM takes a slash at the end for nothing; a link that was made so leads there all the same, and may be a rival.
+            resource = ArmId.parse(self.resource_id.removesuffix("/"))
             if resource.is_type(SLOT_TYPE):
                 candidate = Target(resource)
             else:

@@ -65,7 +65,15 @@ async def decide_by_hand(  # noqa: PLR0913  who decides what about which connect
     made = next(d for d in step.decisions() if d.evidence.connection is not None and d.evidence.connection.id == connection)
     if problems := _objections(engine, step, found, made, decision):
         raise ConfigError(problems)
-    human = HumanRecord(decision=decision, connection=found.id, links=_links(step, found), reason=reason, ticket=ticket, by=by)
+    human = HumanRecord(
+        decision=decision,
+        connection=found.id,
+        links=_links(step, found),
+        reason=reason,
+        ticket=ticket,
+        by=by,
+        links_told=step.loaded.allowlist is not None,
+    )
     entry = human_entry(step.journal.chain, human, step.now(), number=step.journal.length)
     await step.journal.append(entry)
     written, message = await _carry_out(engine, step, made, decision, entry.id)

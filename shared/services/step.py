@@ -150,11 +150,11 @@ class Step:
     # What others did
 
     def _is_known_rejection(self, connection: Connection) -> bool:
-        """Whether a connection is Rejected and the ledger says by whom, or it concerns no link of ours."""
+        """Whether a connection is Rejected and the ledger says by whom and for which links, or it concerns no link of ours."""
+        history = self.journal.history
+        is_told = self._rejected_by_us(connection) or connection.id in history.rejected_connections
         return connection.status is ConnectionStatus.REJECTED and (
-            self._rejected_by_us(connection)
-            or connection.id in self.journal.history.rejected_connections
-            or not self._links_rejected_with(connection)
+            (is_told and connection.id not in history.half_told) or not self._links_rejected_with(connection)
         )
 
     def _rejected_by_us(self, connection: Connection) -> bool:

@@ -61,6 +61,8 @@ def test_nothing_else_is_a_target(id_: object) -> None:
         (str(site_id()), "Sites-STAGING", STAGING),
         (str(STAGING), "sites-staging", STAGING),
         (str(site_id()), "sites-a-b", Target.of(site_id(), "a-b")),
+        # As people paste it, and as ARM takes it: another service's link is none the less a rival.
+        (f"{site_id()}/", "sites", TARGET),
         # A group that does not fit what it is a group of.
         (str(STAGING), "sites", None),
         (str(STAGING), "sites-other", None),
@@ -75,7 +77,7 @@ def test_nothing_else_is_a_target(id_: object) -> None:
         (str(SERVICE), "sites", None),
         ("", "sites", None),
         ("junk", "sites", None),
-        (f"{site_id()}/", "sites", None),
+        (f"{site_id()}//", "sites", None),
     ],
 )
 def test_a_link_leads_to_the_target_that_its_resource_and_group_name_together(

@@ -780,6 +780,28 @@ async def test_a_rejection_in_the_portal_stands(estate: Estate, worker: Worker, 
     await estate.check()
 
 
+async def test_a_rejection_while_the_allowlist_is_unreadable_stands_for_the_links_name_too(
+    estate: Estate, worker: Worker
+) -> None:
+    """How endpoints are named is in the allowlist: whose connection it was is recorded once that can be told."""
+    estate.allow(a_rule(estate.service, estate.target, endpoint_name="{link}-*"))
+    link = estate.azure.add_link(estate.service, estate.target)
+    first = estate.azure.add_connection(estate.target, "func-pe-7f3a", belongs_to=link)
+    text, estate.allowlist.text = estate.allowlist.text, "version: ["
+    await decide_by_hand(worker.engine, first, HumanDecision.REJECT, reason="no", ticket="", by="someone")
+    estate.allowlist.text = text
+    await worker.look(after=60)
+    await worker.look(after=60)
+    assert (await estate.kinds()).count("human_decision") == 2
+    del estate.azure.connections[first]
+    estate.azure.set_link(link, status=LinkStatus.PENDING)
+    estate.clock.advance(3 * 3600)
+    again = estate.azure.add_connection(estate.target, "func-pe-9c1d", belongs_to=link)
+    assert codes(await worker.approve(), again) == ["person_rejected"]
+    assert not estate.azure.approved()
+    await estate.check()
+
+
 async def test_a_connection_rejected_twice_is_recorded_twice(estate: Estate, worker: Worker, pair: ArmId) -> None:
     """Approved by hand in between; the ledger takes both."""
     estate.azure.set_status(pair, ConnectionStatus.REJECTED)

@@ -53,7 +53,7 @@ FIELDS: Final = {
     RecordKind.HOLD: _DECISION,
     RecordKind.INTENT: _DECISION | {"intent", "undoes", "revokes", "human_decision"},
     RecordKind.OUTCOME: frozenset({"decision", "action", "connection", "outcome", "why"}),
-    RecordKind.HUMAN: frozenset({"decision", "connection", "links", "reason", "ticket", "by"}),
+    RecordKind.HUMAN: frozenset({"decision", "connection", "links", "reason", "ticket", "by", "links_told"}),
     RecordKind.DRIFT: frozenset({"finding", "fingerprint", "severity", "target", "about", "message", "facts", "change"}),
 }
 """The ledger's field list."""
