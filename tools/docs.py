@@ -1,8 +1,8 @@
 """The documentation, held to the code: ``python -m tools.docs``.
 
-Links and anchors resolve; the settings, commands, options and exit codes that the pages name are those that there are, and
-none is left out; the pictures are what the code is; no committed file names a package registry's host or a path of somebody's
-machine.
+Links and anchors resolve; no row of a table is cut off; the settings, commands, options and exit codes that the pages name
+are those that there are, and none is left out; the pictures are what the code is; no committed file names a package
+registry's host or a path of somebody's machine.
 """
 
 from __future__ import annotations
@@ -185,6 +185,23 @@ def _options(command: CommandTree) -> set[str]:
     return {"--help", *(name for parameter in parameters for name in (*parameter.opts, *parameter.secondary_opts))}
 
 
+def tables(texts: Mapping[str, str]) -> Iterator[str]:
+    """Every row of a page's table has as many cells as its head: what is beyond that is not shown."""
+    for path, text in texts.items():
+        if not path.endswith(".md"):
+            continue
+        head, fenced = 0, False
+        for number, line in enumerate(text.splitlines(), start=1):
+            fenced ^= line.lstrip().startswith("```")
+            if fenced or not line.startswith("|"):
+                head = 0
+                continue
+            cells = len(re.findall(r"(?<!\\)\|", line)) - 1
+            head = head or cells
+            if cells != head:
+                yield f"{path}:{number}: {cells} cells under a head of {head}: a bar in a cell is written \\|"
+
+
 def exit_codes(readme: Page, codes: Collection[int]) -> Iterator[str]:
     """The README's table of exit codes has exactly the code's."""
     shown = {
@@ -237,6 +254,7 @@ def problems(root: Path) -> Iterator[str]:
     yield from links(pages, files.keys())
     yield from settings({path: text for path, text in texts.items() if _speaks_of_settings(path)}, pages[README], SETTINGS)
     yield from commands(pages, get_command(app))
+    yield from tables(texts)
     yield from exit_codes(pages[README], [int(code) for code in ExitCode])
     yield from pictures.problems(texts[pictures.PAGE], pictures.drawn(root))
     yield from unwanted(texts)
@@ -247,7 +265,7 @@ def main() -> int:
     found = list(problems(ROOT))
     print(*(f"docs: {problem}" for problem in found), sep="\n", file=sys.stderr, end="\n" if found else "")
     if not found:
-        print("docs: links, settings, commands, exit codes, pictures and paths are right")
+        print("docs: links, tables, settings, commands, exit codes, pictures and paths are right")
     return 1 if found else 0
 
 

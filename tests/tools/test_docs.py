@@ -26,6 +26,17 @@ README = """\
 SAMPLE = {"LINKGUARD_MODE": "observe", "LINKGUARD_SUBSCRIPTIONS": "x"}
 
 
+def test_a_row_that_a_bar_splits_is_found() -> None:
+    """A bar in code parts cells too, and what is beyond the last column is not shown; written as an escape it does not."""
+    table = "| command | what |\n|---|---|\n| `--format {}` | x |\n\n```\n| a | b | c |\n```\n"
+    texts = {
+        "docs/a.md": table.format("json|csv"),
+        "docs/b.md": table.format("json\\|csv"),
+        "docs/c.txt": table.format("json|csv"),
+    }
+    assert list(docs.tables(texts)) == ["docs/a.md:3: 3 cells under a head of 2: a bar in a cell is written \\|"]
+
+
 def link_problems(text: str, **others: str) -> list[str]:
     pages = {"docs/a.md": read_page(text)} | {f"docs/{name}.md": read_page(other) for name, other in others.items()}
     return list(docs.links(pages, {*pages, "README.md", "shared/core/model.py", "docs/picture one.png"}))
