@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import re
 from typing import TYPE_CHECKING, Final
 
 from shared.adapters.arm import Arm
@@ -188,6 +189,26 @@ def test_each_data_role_is_on_the_narrowest_scope() -> None:
         "modules/subscription-role.bicep: assignment": "",
         "modules/vault.bicep: readsSecrets": "vault",
     }
+
+
+def test_each_assignment_keeps_its_name_and_shares_it_with_no_other() -> None:
+    """It follows from where, who and which role alone: the same at each deployment, another for a new identity."""
+    assignments = [
+        one for file in bicep.files() for one in file.resources.values() if one.type == "Microsoft.Authorization/roleAssignments"
+    ]
+    assert len(assignments) == 10
+    for one in assignments:
+        scope = bicep.property_of(one.node, "scope")
+        where = "subscription()" if scope is None else bicep.text(scope)
+        definition = bicep.property_of(one.node, "properties", "roleDefinitionId")
+        who = bicep.property_of(one.node, "properties", "principalId")
+        assert definition is not None
+        assert who is not None
+        role = re.fullmatch(r"subscriptionResourceId\('Microsoft.Authorization/roleDefinitions', (\w+)\)", bicep.text(definition))
+        assert role is not None, one
+        name = bicep.property_of(one.node, "name")
+        assert name is not None
+        assert bicep.text(name) == f"guid({where}.id, {bicep.text(who)}, {role[1]})"
 
 
 def swept(desk: Desk, mode: str) -> set[str]:
