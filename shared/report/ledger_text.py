@@ -58,7 +58,7 @@ def summary(kind: RecordKind, body: JsonObject) -> str:
 
 
 def _traffic(body: JsonObject) -> str:
-    return f"{_text(body.get('verdict'))}: {_calls(body.get('upstream')) or _reasons(body.get('reasons'))}"
+    return f"{_text(body.get('verdict'))}, {_calls(body.get('upstream')) or _reasons(body.get('reasons'))}"
 
 
 def _alert(body: JsonObject) -> str:
@@ -74,7 +74,7 @@ def _calls(upstream: Json) -> str:
 
 def _reasons(reasons: Json) -> str:
     codes = [_text(one.get("code")) for one in reasons if isinstance(one, dict)] if isinstance(reasons, list) else []
-    return " ".join(dict.fromkeys(codes)) or "no upstream call"
+    return f"reasons: {' '.join(dict.fromkeys(codes))}" if codes else "no upstream call"
 
 
 def _sinks(sinks: Json) -> str:

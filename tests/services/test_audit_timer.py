@@ -142,10 +142,10 @@ async def test_verdicts_and_findings(desk: Desk) -> None:
         assert [record.entry.body["verdict"] for record in recorded] == ["inconclusive", "public-seen", "public-seen", "private"]
         assert all("window" in record.entry.body for record in recorded)
         assert [record_item(record).summary for record in recorded] == [
-            "inconclusive: no_rows",
-            "public-seen: upstream calls: 1 private, 1 public",
-            "public-seen: upstream calls: 1 private, 1 public",
-            "private: upstream calls: 1 private",
+            "inconclusive, reasons: no_rows",
+            "public-seen, upstream calls: 1 private, 1 public",
+            "public-seen, upstream calls: 1 private, 1 public",
+            "private, upstream calls: 1 private",
         ]
 
 
