@@ -119,7 +119,8 @@ def situate(intent: Intent, correlation: Correlation) -> Situation:
     life = intent.incarnation
     link = next((one for one in observation.links if life and Incarnation.of(one).may_be(life)), None)
     connection = next((one for one in observation.connections if one.id == intent.connection), None)
-    rivals = correlation.rivals(connection, link)[0] if link else ()
+    judged = replace(correlation, approved_by=intent.endpoint_name)
+    rivals = judged.rivals(connection, link)[0] if link else ()
     names = {one.id for one in observation.links}
     return Situation(
         link=link,

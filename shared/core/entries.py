@@ -128,6 +128,7 @@ def approval_intent(decision: Decision, connection: ArmId, at: datetime) -> tupl
         signature=evidence.signature.fingerprint,
         by_person=False,
         at=at,
+        endpoint_name=next((rule.endpoint_name for rule in evidence.rules if rule.id == decision.rule), ""),
     )
     entry = Entry(
         chain=chain_of(evidence.target),

@@ -175,6 +175,8 @@ class Correlation:
     keys: Mapping[str, PublicKey]
     mode: Mode
     settle_seconds: float
+    approved_by: str = ""
+    """The template of the approval that is judged, which counts for every link besides those of the rules; "" for none."""
     _known_templates: dict[ArmId, frozenset[str]] = field(default_factory=dict, init=False, repr=False, compare=False)
     """By service: asked for once for each connection and link, of which a flood has many."""
 
@@ -228,7 +230,7 @@ class Correlation:
             named = frozenset(rule.endpoint_name for rule in allows if rule.signalr.matches(service))
             # How endpoints are named does not depend on who is allowed: another service's may be named as any rule expects.
             anyones = frozenset({DEFAULT_ENDPOINT_NAME, *(rule.endpoint_name for rule in allows)})
-            self._known_templates[service] = named or anyones
+            self._known_templates[service] = (named or anyones) | ({self.approved_by} if self.approved_by else set())
         return self._known_templates[service]
 
     def name_fits(self, connection: Connection, link: Link) -> bool:

@@ -82,6 +82,8 @@ class Intent:
     """Of a reject or delete: the approval that it takes back."""
     revokes: str = ""
     """Of a reject or delete: the approval that it ends because its rule is gone."""
+    endpoint_name: str = ""
+    """Of an approval by a rule: the template that the rule gave, by which it is judged whatever becomes of the rule."""
     outcome: Outcome | None = None
     outcome_at: datetime | None = None
 

@@ -855,6 +855,29 @@ async def test_a_rejection_that_azure_did_not_carry_out_is_given_up(estate: Esta
     assert not estate.azure.approved()
 
 
+@pytest.mark.parametrize("change", ["gone", "unreadable", "named otherwise"])
+async def test_an_approval_is_judged_by_the_template_that_it_was_made_by(estate: Estate, worker: Worker, change: str) -> None:
+    """Though its rule is gone, or says something else by now: who could be the link's then could be it still."""
+    estate.allow(a_rule(estate.service, estate.target, endpoint_name="{link}-*"))
+    estate.azure.links_follow = False
+    link = estate.azure.add_link(estate.service, estate.target)
+    ours = estate.azure.add_connection(estate.target, "func-pe-7f3a", belongs_to=link)
+    await worker.approve()
+    match change:
+        case "gone":
+            estate.allow()
+        case "unreadable":
+            estate.allowlist.text = "version: ["
+        case _:
+            estate.allow(a_rule(estate.service, estate.target))
+    other = estate.azure.add_connection(estate.target, "func-pe-9c1d")
+    estate.azure.set_status(other, ConnectionStatus.APPROVED)
+    estate.azure.set_link(link, status=LinkStatus.APPROVED)
+    result = await worker.look(after=60)
+    assert decision_about(result, ours).outcome == "ambiguous"
+    await estate.check()
+
+
 async def test_what_a_person_approved_is_never_taken_back(estate: Estate, worker: Worker, pair: ArmId) -> None:
     """Though the link contradicts it: there is a finding."""
     estate.azure.links_follow = False

@@ -191,7 +191,7 @@ class Checker:
             for one in frame.connections or ()
             if one.status.value in {"Approved", "Approving"}
             and low(one.id) != told.connection
-            and self.oracle.could_be(one, link, rules, Target(one.id.parent), frame.finished)
+            and self.oracle.could_be(one, link, rules, Target(one.id.parent), frame.finished, told)
             and not self.oracle.explained(one, link, Target(one.id.parent), before=1 << 60, waits_too=False)
         ]
         if bool(rivals) is not (told.outcome == "ambiguous"):
@@ -370,7 +370,7 @@ class Checker:
         if link.status.value in {"Rejected", "Disconnected"}:
             return link.status.value
         others = [one for one in frame.connections or () if one.id != connection and one.status.value == "Pending"]
-        rival = any(self.oracle.could_be(one, link, rules, target, frame.finished) for one in others)
+        rival = any(self.oracle.could_be(one, link, rules, target, frame.finished, approval) for one in others)
         return "Pending beside a rival" if link.status.value == "Pending" and rival else ""
 
     # What is told

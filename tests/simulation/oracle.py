@@ -50,6 +50,8 @@ class Told:
     revokes: str = ""
     """The approval that it ends because its rule is gone."""
     rule: str = ""
+    template: str = ""
+    """By which the rule expected the endpoint to be named."""
     allowlist: str = ""
     """The digest of the document that it was decided under."""
 
@@ -112,6 +114,7 @@ class Chain:
                     message=link["request_message"] if link else "",
                     revokes=told["revokes"],
                     rule=told["rule"],
+                    template=told["endpoint_name"],
                     allowlist=str(body.get("allowlist", "")),
                 )
             case "outcome":
@@ -188,11 +191,15 @@ class Oracle:
 
     # What fits
 
-    def fits_name(self, connection: Connection, link: Link, rules: Rules | None, target: Target) -> bool:
+    def fits_name(
+        self, connection: Connection, link: Link, rules: Rules | None, target: Target, approval: Told | None = None
+    ) -> bool:
         allows = [spec for spec in (rules.specs if rules else ()) if not spec.deny]
         own = {spec.template or "{link}" for spec in allows if is_about(spec, link.signalr, target, self.world)}
         anyones = {spec.template or "{link}" for spec in allows if names_target(spec, target, self.world)}
         templates = own or {"{link}", *anyones}
+        if approval and approval.template:
+            templates.add(approval.template)
         return any(self.fits_template(connection, link, template) for template in templates)
 
     @staticmethod
@@ -200,8 +207,11 @@ class Oracle:
         pattern = low(template).replace("{link}", low(link.id.name)).replace("{signalr}", low(link.signalr.name))
         return fnmatch.fnmatchcase(low(connection.endpoint_id).rpartition("/")[2], pattern)
 
-    def could_be(self, connection: Connection, link: Link, rules: Rules | None, target: Target, now: datetime) -> bool:
-        if not self.fits_name(connection, link, rules, target):
+    def could_be(
+        self, connection: Connection, link: Link, rules: Rules | None, target: Target, now: datetime, approval: Told | None = None
+    ) -> bool:
+        """``approval``: the one that is judged, whose own template counts too."""
+        if not self.fits_name(connection, link, rules, target, approval):
             return False
         match low(connection.status.value):
             case "pending":
