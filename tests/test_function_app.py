@@ -141,6 +141,7 @@ def test_what_is_not_deployed() -> None:
         "docs",
         "infra",
         ".venv",
+        ".azure",
         "local.settings.json",
         "*.pem",
     } <= ignored

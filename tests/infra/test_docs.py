@@ -138,8 +138,7 @@ def test_the_permissions_that_the_readme_lists_are_those_of_the_roles() -> None:
     named = {one.lower() for one in re.findall(r"`(Microsoft\.[\w./]+)`", section)}
     roles = "modules/roles.bicep"
     granted = {one.lower() for name in ("readActions", "writeActions") for one in bicep.string_list(roles, name)}
-    without_slots = {one for one in granted if "/slots/" not in one}
-    assert without_slots <= named <= granted
+    assert named == granted
 
 
 def test_the_cost_counts_what_is_there() -> None:

@@ -83,6 +83,16 @@ def test_it_observes_unless_told_otherwise() -> None:
     assert "=observe}" in json.loads((INFRA / "main.parameters.json").read_text())["parameters"]["mode"]["value"]
 
 
+def test_the_reader_is_assigned_on_each_watched_subscription() -> None:
+    """In that subscription itself, unless somebody else assigns roles; watched are those that are named, else this one."""
+    main = bicep.file("main.bicep")
+    readers = bicep.text(main.modules["readers"].node)
+    assert re.search(r"for id in readable: \{\s+scope: subscription\(id\)\s", readers)
+    assert bicep.text(main.variables["readable"]).endswith("take(watched, assignReader ? length(watched) : 0)")
+    own = "empty(watchedSubscriptions) ? subscription().subscriptionId : replace(watchedSubscriptions, ' ', '')"
+    assert bicep.text(main.variables["watched"]).endswith(f"split({own}, ',')")
+
+
 def test_nothing_that_writes_to_a_target_is_assigned() -> None:
     """The approver role is defined; assigning it is a step of its own."""
     main = bicep.text(bicep.file("main.bicep").root)

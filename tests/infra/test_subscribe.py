@@ -212,6 +212,12 @@ def test_shellcheck_finds_nothing(path: Path) -> None:
     assert done.returncode == 0, done.stdout
 
 
+def test_what_azd_keeps_of_a_deployment_is_not_committed() -> None:
+    """Its folder holds ids, addresses and whatever it was told."""
+    command = ["git", "check-ignore", "--quiet", "--no-index", ".azure/production/config.json"]
+    assert subprocess.run(command, cwd=INFRA.parent, timeout=60, check=False).returncode == 0
+
+
 def test_azd_runs_it_after_the_code() -> None:
     """Whichever the machine; the service's name is the tag by which azd finds the app."""
     project = YAML(typ="safe").load((INFRA.parent / "azure.yaml").read_text())
