@@ -77,6 +77,21 @@ def test_two_deployments_can_watch_one_subscription() -> None:
     assert bicep.text(bicep.properties(bicep.file(MODULE).resources["events"].node)["name"]) == "name"
 
 
+def test_the_topic_is_of_the_watched_subscription() -> None:
+    """What Azure Resource Manager tells of the whole subscription that the file is deployed into; such a topic is global."""
+    made = bicep.file("modules/system-topic.bicep").resources["made"].node
+    said = {
+        name: bicep.text(node)
+        for name, path in (
+            ("location", ["location"]),
+            ("source", ["properties", "source"]),
+            ("type", ["properties", "topicType"]),
+        )
+        if (node := bicep.property_of(made, *path)) is not None
+    }
+    assert said == {"location": "'global'", "source": "subscription().id", "type": "'Microsoft.Resources.Subscriptions'"}
+
+
 def test_a_topic_that_is_there_already_is_left_as_it_is() -> None:
     """Others have subscriptions on it: nothing is written to it but ours."""
     topics = bicep.file("modules/system-topic.bicep").resources

@@ -191,12 +191,12 @@ def test_each_data_role_is_on_the_narrowest_scope() -> None:
     }
 
 
-def test_each_assignment_keeps_its_name_and_shares_it_with_no_other() -> None:
+def test_each_assignment_keeps_its_name_and_gives_its_role() -> None:
     """It follows from where, who and which role alone: the same at each deployment, another for a new identity."""
     assignments = [
         one for file in bicep.files() for one in file.resources.values() if one.type == "Microsoft.Authorization/roleAssignments"
     ]
-    assert len(assignments) == 10
+    given = {}
     for one in assignments:
         scope = bicep.property_of(one.node, "scope")
         where = "subscription()" if scope is None else bicep.text(scope)
@@ -209,6 +209,20 @@ def test_each_assignment_keeps_its_name_and_shares_it_with_no_other() -> None:
         name = bicep.property_of(one.node, "name")
         assert name is not None
         assert bicep.text(name) == f"guid({where}.id, {bicep.text(who)}, {role[1]})"
+        guid = bicep.file(one.file).variables.get(role[1])
+        given[f"{one.file}: {one.name}"] = bicep.strings(guid)[0] if guid is not None else role[1]
+    assert given == {
+        "modules/alert-topic.bicep: sends": BUILT_IN["EventGrid Data Sender"],
+        "modules/dead-letter-writer.bicep: writes": BUILT_IN["Storage Blob Data Contributor"],
+        "modules/host-storage.bicep: ownsBlobs": BUILT_IN["Storage Blob Data Owner"],
+        "modules/host-storage.bicep: usesQueues": BUILT_IN["Storage Queue Data Contributor"],
+        "modules/host-storage.bicep: usesTables": BUILT_IN["Storage Table Data Contributor"],
+        "modules/monitoring.bicep: publishes": BUILT_IN["Monitoring Metrics Publisher"],
+        "modules/records-storage.bicep: readsAllowlist": BUILT_IN["Storage Blob Data Reader"],
+        "modules/records-storage.bicep: writesAnchors": BUILT_IN["Storage Blob Data Contributor"],
+        "modules/subscription-role.bicep: assignment": "roleName",
+        "modules/vault.bicep: readsSecrets": BUILT_IN["Key Vault Secrets User"],
+    }
 
 
 def swept(desk: Desk, mode: str) -> set[str]:
