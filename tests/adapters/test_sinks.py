@@ -253,3 +253,22 @@ async def test_a_log_line_is_one_line(caplog: pytest.LogCaptureFixture) -> None:
     assert line.isascii()
     assert "\n" not in line
     assert json.loads(line.removeprefix(PREFIX)) == alert_document(an_alert())
+
+
+@pytest.mark.parametrize(
+    ("severity", "change", "level"),
+    [
+        (Severity.CRITICAL, Change.NEW, logging.ERROR),
+        (Severity.CRITICAL, Change.REMINDER, logging.ERROR),
+        (Severity.WARNING, Change.NEW, logging.WARNING),
+        (Severity.CRITICAL, Change.RESOLVED, logging.INFO),
+        (Severity.CRITICAL, Change.TEST, logging.INFO),
+    ],
+)
+async def test_a_log_lines_level_is_what_it_says(
+    severity: Severity, change: Change, level: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What is over, or a test, wakes nobody."""
+    with caplog.at_level(logging.INFO, "linkguard.alerts"):
+        await LogSink().send(replace(an_alert(), change=change, finding=replace(an_alert().finding, severity=severity)))
+    assert [record.levelno for record in caplog.records] == [level]
