@@ -78,18 +78,20 @@ def test_two_deployments_can_watch_one_subscription() -> None:
 
 
 def test_the_topic_is_of_the_watched_subscription() -> None:
-    """What Azure Resource Manager tells of the whole subscription that the file is deployed into; such a topic is global."""
+    """What Azure tells of the whole subscription that the file is deployed into; global; with an identity where one is wanted."""
     made = bicep.file("modules/system-topic.bicep").resources["made"].node
-    said = {
-        name: bicep.text(node)
-        for name, path in (
-            ("location", ["location"]),
-            ("source", ["properties", "source"]),
-            ("type", ["properties", "topicType"]),
-        )
-        if (node := bicep.property_of(made, *path)) is not None
-    }
-    assert said == {"location": "'global'", "source": "subscription().id", "type": "'Microsoft.Resources.Subscriptions'"}
+    for path, value in (
+        (["location"], "'global'"),
+        (["identity", "type"], "hasIdentity ? 'SystemAssigned' : 'None'"),
+        (["properties", "source"], "subscription().id"),
+        (["properties", "topicType"], "'Microsoft.Resources.Subscriptions'"),
+    ):
+        node = bicep.property_of(made, *path)
+        assert node is not None, path
+        assert bicep.text(node) == value
+    events = bicep.file("events.bicep").modules
+    assert "hasIdentity: deadLetters == 'identity'" in bicep.text(events["topic"].node)
+    assert "= if (deadLetters == 'identity')" in bicep.text(events["writesDeadLetters"].node)
 
 
 def test_a_topic_that_is_there_already_is_left_as_it_is() -> None:

@@ -132,6 +132,22 @@ def test_every_container_that_a_setting_names_is_made() -> None:
         assert made.count(name) == 1
 
 
+def test_every_url_leads_to_the_account_that_has_the_container() -> None:
+    """The allowlist and the anchors are where the app cannot change them; its package, queues and tables in its own account."""
+    main = (INFRA / "main.bicep").read_text()
+    assert set(re.findall(r"\$\{(\w+)\.outputs\.blobEndpoint\}\$\{(\w+)\}", main)) == {
+        ("recordsStorage", "allowlistContainerName"),
+        ("recordsStorage", "anchorContainerName"),
+        ("hostStorage", "packageContainerName"),
+    }
+    for service in ("blob", "queue", "table"):
+        assert set_by_main()[f"AzureWebJobsStorage__{service}ServiceUri"] == f"hostStorage.outputs.{service}Endpoint"
+        (output,) = re.findall(
+            rf"^output {service}Endpoint string = (.+)$", (INFRA / "modules/host-storage.bicep").read_text(), re.MULTILINE
+        )
+        assert output == f"account.properties.primaryEndpoints.{service}"
+
+
 def test_dead_letters_do_not_stay() -> None:
     """They hold personal data: a policy deletes what the app has not, in the container that Event Grid writes to."""
     file = bicep.file("modules/host-storage.bicep")
