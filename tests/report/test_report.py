@@ -33,7 +33,7 @@ from shared.report.html.traffic import MOST_TARGETS as MOST_CHARTS
 from shared.report.html.traffic import traffic_cards
 from shared.report.html.view import Side, make_view
 from shared.report.json_text import json_text
-from shared.report.link_state import LABELS, TONES, LinkState, state_of
+from shared.report.link_state import LABELS, TONES, LinkState, Tone, state_of
 from shared.report.ocsf import OCSF_VERSION, ocsf_event, ocsf_finding, ocsf_lines
 from shared.report.report_csv import HEADERS, ReportTable, report_csv
 from shared.report.report_document import AUDIT_STALE_AFTER, SWEEP_STALE_AFTER, ago, report_document, summarize
@@ -107,6 +107,22 @@ def test_an_old_sweep_and_an_old_audit_are_problems(late: timedelta) -> None:
     assert len(summarize(old).problems) == (2 if late else 0)
 
 
+@pytest.mark.parametrize(
+    ("sweep", "audit", "said"),
+    [
+        (timedelta(minutes=59), timedelta(hours=23), []),
+        (timedelta(hours=2), timedelta(hours=23), ["The last sweep is 2 h old"]),
+        (timedelta(minutes=59), timedelta(days=2), ["The last traffic audit is 2 d old"]),
+    ],
+)
+def test_a_sweep_is_fresh_for_an_hour_and_an_audit_for_a_day(sweep: timedelta, audit: timedelta, said: list[str]) -> None:
+    """As the page's reader is told."""
+    kept = estate.QUIET.sweep
+    assert kept is not None
+    data = replace(estate.QUIET, sweep=replace(kept, finished=estate.NOW - sweep), audit_at=estate.NOW - audit)
+    assert [problem.message for problem in summarize(data).problems] == said
+
+
 def test_an_incomplete_sweep_is_a_problem() -> None:
     """With the number of what could not be read."""
     sweep = estate.QUIET.sweep
@@ -141,6 +157,31 @@ def test_each_thing_that_is_wrong_is_told_with_its_place() -> None:
     assert told(sweep=replace(sweep, links=(held,))) == [("warning", "held?verdict=hold")]
     summary = summarize(replace(estate.QUIET, findings=(critical, warning, over)))
     assert (summary.critical, summary.warning, summary.ok) == (1, 1, False)
+
+
+@pytest.mark.parametrize(
+    ("severities", "tone", "headline"),
+    [
+        ((), Tone.GOOD, "Nothing needs a person"),
+        ((Severity.WARNING,), Tone.WARN, "Something needs a person"),
+        ((Severity.WARNING, Severity.CRITICAL), Tone.BAD, "Something is wrong"),
+    ],
+)
+def test_the_headline_is_as_bad_as_the_worst(severities: tuple[Severity, ...], tone: Tone, headline: str) -> None:
+    """In words and in colour."""
+    found = tuple(estate.finding(FindingId.RULE_EXPIRED, severity, None, "x") for severity in severities)
+    view = make_view(replace(estate.QUIET, findings=found))
+    assert (view.tone, view.headline) == (tone, headline)
+
+
+def test_a_held_connection_has_every_reason_on_its_card() -> None:
+    """However many there are."""
+    data = estate.small()
+    assert data.sweep is not None
+    reasons = {held.decision_id: [one.code.value for one in held.reasons] for held in data.sweep.held}
+    assert max(map(len, reasons.values())) > 1
+    cards = make_view(data).held
+    assert sorted([one.code for one in card.reasons] for card in cards) == sorted(reasons.values())
 
 
 def test_critical_problems_come_first() -> None:

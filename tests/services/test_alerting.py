@@ -19,7 +19,7 @@ from shared.report.ledger_text import record_item
 from shared.services.alerting import REFUSALS, Outside, dead_letters, deliver, retry_dead_letters, try_sinks, waiting_alerts
 from shared.services.notebook import fetch, keep
 from shared.services.sweep import LAST, SWEEPS, LastSweep
-from shared.services.track import track
+from shared.services.track import FINDINGS, read_rows, track
 from tests.engines import Interposed
 from tests.fakes import FakeClock, MemoryLedger, MemoryStateStore
 
@@ -137,6 +137,29 @@ async def test_an_open_critical_finding_is_told_again() -> None:
         await desk.see(finding("a", Severity.CRITICAL), finding("b"), after=13 * 3600)
     await desk.deliver()
     assert desk.sinks[0].story() == {"a": ["new", "reminder", "reminder"], "b": ["new"]}
+
+
+async def test_a_resolved_finding_is_forgotten_after_a_week_unless_it_is_still_to_be_told() -> None:
+    """The store does not grow for ever, and nothing that a sink has not had is lost with the row."""
+    desk = Desk()
+    (sink,) = desk.sinks
+    await desk.see(finding("told"))
+    await desk.see()
+    await desk.deliver()
+    sink.down = SinkError("answered 503")
+    await desk.see(finding("untold"))
+    await desk.see()
+
+    async def known() -> set[str]:
+        return {row.finding.about for row in read_rows(await desk.state.rows(FINDINGS)).values()}
+
+    await desk.see(after=7 * 86_400 - 300)
+    assert await known() == {"told", "untold"}
+    await desk.see(after=600)
+    assert await known() == {"untold"}
+    sink.down = None
+    await desk.deliver()
+    assert sink.story()["untold"] == ["new", "resolved"]
 
 
 async def test_reminders_can_be_switched_off() -> None:
