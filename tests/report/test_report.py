@@ -485,8 +485,8 @@ def test_the_answer_carries_the_policy() -> None:
     assert answered.status == 200
     assert answered.headers["Content-Security-Policy"] == content_security_policy()
     assert "frame-ancestors 'none'" in content_security_policy()
-    assert answered.headers["Cache-Control"] == "no-store"
-    assert answered.headers["X-Content-Type-Options"] == "nosniff"
+    for one in (answered, web.answer(estate.small(), "json"), web.answer(estate.small(), "exe"), web.unavailable()):
+        assert (one.headers["Cache-Control"], one.headers["X-Content-Type-Options"]) == ("no-store", "nosniff")
     assert answered.body == report_html(estate.small())
 
 
