@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, assert_never
 
+from shared.core.allowlist import Effect
 from shared.core.arm_id import ArmId
 from shared.core.entries import Decision, description, human_entry, outcome_entry, person_intent
 from shared.core.errors import ConfigError
 from shared.core.history import Action, HumanDecision, HumanRecord, Outcome
 from shared.core.model import ConnectionStatus
 from shared.core.observation import Incarnation
-from shared.core.reason import Code
 from shared.core.verdict import Mode
 from shared.services.act import Refused, Unanswered, Written
 from shared.services.allowlist import load_allowlist
@@ -101,7 +101,8 @@ def _objections_to_approving(engine: Engine, step: Step, connection: Connection,
         problems.append(f"the allowlist cannot be read, and nothing is approved until it can: {step.loaded.problem}")
     elif allowlist.paused:
         problems.append(f"{allowlist.source} says `paused: true`, which stops all approvals: set it to false first")
-    if Code.DENIED.value in made.codes:
+    # By the rules, not by the reasons: while an approval of ours is open, that is the only reason.
+    if any(rule.effect is Effect.DENY and not rule.expired(made.evidence.clock) for rule in made.evidence.rules):
         problems.append("a deny rule names this SignalR service and target, and deny wins: change the allowlist first")
     if connection.status is not ConnectionStatus.PENDING:
         problems.append(f"the connection is {connection.status_text}: only one that is Pending can be approved")
@@ -127,8 +128,8 @@ async def _carry_out(engine: Engine, step: Step, made: Decision, decision: Human
 async def _write(engine: Engine, step: Step, made: Decision, action: Action, record: str) -> tuple[bool, str]:
     intent, entry = person_intent(made, action, record, step.now())
     await step.journal.append(entry)
-    if action is Action.APPROVE and await _stopped(engine):
-        why = "the allowlist was paused, or became unreadable, just now"
+    if action is Action.APPROVE and await _stopped(engine, made):
+        why = "the allowlist was paused, changed, or became unreadable, just now"
         await step.journal.insist(outcome_entry(step.journal.chain, intent, Outcome.NOT_WRITTEN, why, step.now()))
         return False, f"not written: {why}"
     match await step.write(intent, description(intent.decision, "by-a-person", "")):
@@ -142,9 +143,9 @@ async def _write(engine: Engine, step: Step, made: Decision, action: Action, rec
             assert_never(never)
 
 
-async def _stopped(engine: Engine) -> bool:
-    loaded = await load_allowlist(engine.allowlist)
-    return loaded.allowlist is None or loaded.allowlist.paused
+async def _stopped(engine: Engine, made: Decision) -> bool:
+    allowlist = (await load_allowlist(engine.allowlist)).allowlist
+    return allowlist is None or allowlist.paused or allowlist.digest != made.evidence.allowlist_digest
 
 
 async def adoptable(engine: Engine) -> tuple[ArmId, ...]:

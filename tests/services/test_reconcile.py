@@ -19,6 +19,7 @@ from shared.core.errors import (
     AzureThrottledError,
     AzureUnauthorizedError,
     AzureUnavailableError,
+    ConfigError,
     NotPendingError,
     StoreUnavailableError,
 )
@@ -339,9 +340,17 @@ def stall(estate: Estate) -> None:
     estate.clock.advance(31)
 
 
-@pytest.mark.parametrize("change", [pause, edit, break_it, stall])
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (pause, "the allowlist is paused"),
+        (edit, "the allowlist has changed"),
+        (break_it, "the allowlist cannot be read any more"),
+        (stall, "too much time has passed since the look"),
+    ],
+)
 async def test_the_write_is_called_off_where_the_evidence_is_not_of_now(
-    estate: Estate, worker: Worker, pair: ArmId, change: Callable[[Estate], None]
+    estate: Estate, worker: Worker, pair: ArmId, change: Callable[[Estate], None], why: str
 ) -> None:
     """The allowlist is read once more after the intent: paused, changed or unreadable, nothing is sent; nor is it too late."""
     await worker.look()
@@ -351,6 +360,7 @@ async def test_the_write_is_called_off_where_the_evidence_is_not_of_now(
     assert await estate.kinds() == ["intent to approve", "not_written"]
     assert decision_about(result, pair).outcome == "not_written"
     assert result.waiting
+    assert (await estate.records())[-1].entry.body["why"] == why
     await estate.check()
 
 
@@ -876,6 +886,35 @@ async def test_an_approval_is_judged_by_the_template_that_it_was_made_by(estate:
     result = await worker.look(after=60)
     assert decision_about(result, ours).outcome == "ambiguous"
     await estate.check()
+
+
+@pytest.mark.parametrize("change", [pause, edit, break_it])
+async def test_what_a_person_approves_is_not_written_under_another_allowlist(
+    estate: Estate, worker: Worker, pair: ArmId, change: Callable[[Estate], None]
+) -> None:
+    """It is read once more after the intent, as for the engine's own approvals: a rule that denies may be in it by now."""
+    await during_the_second_read(estate, lambda: change(estate))
+    result = await decide_by_hand(worker.engine, pair, HumanDecision.APPROVE, reason="yes", ticket="", by="someone")
+    assert not result.written
+    assert not estate.azure.writes
+    assert (await estate.kinds())[-1] == "not_written"
+
+
+@pytest.mark.parametrize("sent", [False, True])
+async def test_a_person_cannot_approve_what_a_deny_rule_denies(
+    estate: Estate, worker: Worker, pair: ArmId, *, sent: bool
+) -> None:
+    """Deny wins; also while an approval of ours is open, which Azure accepted and the connection does not show."""
+    if sent:
+        await worker.approve()
+        estate.azure.set_status(pair, ConnectionStatus.PENDING, description=MESSAGE)
+    allow = a_rule(estate.service, estate.target)
+    estate.allow(allow, a_rule(estate.service, estate.target, "denied", effect="deny"))
+    writes = len(estate.azure.writes)
+    with pytest.raises(ConfigError, match="deny wins"):
+        await decide_by_hand(worker.engine, pair, HumanDecision.APPROVE, reason="yes", ticket="", by="someone")
+    assert len(estate.azure.writes) == writes
+    assert "human_decision" not in await estate.kinds()
 
 
 async def test_what_a_person_approved_is_never_taken_back(estate: Estate, worker: Worker, pair: ArmId) -> None:
