@@ -92,8 +92,9 @@ def test_a_whole_ledger_verifies(desk: Desk) -> None:
         "DELETE FROM records WHERE sequence = 2",
         "DELETE FROM records WHERE sequence = (SELECT max(sequence) FROM records)",
         "UPDATE records SET body = 'junk' WHERE sequence = 2",
+        "DELETE FROM heads",
     ],
-    ids=["a body", "inputs", "a record", "the last record", "junk"],
+    ids=["a body", "inputs", "a record", "the last record", "junk", "the heads"],
 )
 def test_what_was_changed_or_is_missing_is_found(desk: Desk, statement: str) -> None:
     """Exit code 1, and the place."""

@@ -87,6 +87,15 @@ _RECORDS: Final = (
     " FROM records WHERE chain = ? AND sequence > ? AND (? = '[]' OR kind IN (SELECT value FROM json_each(?)))"
     " ORDER BY sequence LIMIT ?"
 )
+_ALL_CHAINS: Final = """
+WITH RECURSIVE found (chain) AS (
+    SELECT min(chain) FROM records
+    UNION ALL
+    SELECT (SELECT min(chain) FROM records WHERE chain > found.chain) FROM found WHERE found.chain IS NOT NULL
+)
+SELECT chain FROM found WHERE chain IS NOT NULL UNION SELECT chain FROM heads
+"""
+"""Also one whose head was removed, so that it is verified as any other is. One look into the index a chain."""
 
 _BUSY_SECONDS: Final = 10.0
 """How long a write waits for another process's; each takes milliseconds."""
@@ -290,7 +299,7 @@ class SqliteStore:
 
     async def chains(self) -> tuple[str, ...]:
         """The name of every chain, sorted."""
-        rows = await self._execute("SELECT chain FROM heads")
+        rows = await self._execute(_ALL_CHAINS)
         return tuple(sorted(self._unescaped(row["chain"]) for row in rows))
 
     def _record(self, row: sqlite3.Row) -> Record:
