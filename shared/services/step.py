@@ -192,16 +192,31 @@ class Step:
             await self.journal.append(human_entry(self.journal.chain, human, self.now(), number=self.journal.length))
 
     def _late_writes(self) -> list[tuple[Intent, Connection]]:
-        """Approvals that were given up and are there after all."""
+        """Approvals that were given up, or ended as gone, and are there after all."""
         done = {ConnectionStatus.APPROVED, ConnectionStatus.APPROVING}
         approved = [connection for connection in self.observation.connections if connection.status in done]
         ours = [(self.journal.history.approval_of(connection.id), connection) for connection in approved]
-        return [(intent, connection) for intent, connection in ours if intent and intent.outcome is Outcome.ABANDONED]
+        return [
+            (intent, connection)
+            for intent, connection in ours
+            if intent and (intent.outcome is Outcome.ABANDONED or self._was_left_out(intent))
+        ]
+
+    def _was_left_out(self, approval: Intent) -> bool:
+        """Whether lists that left a connection out must have ended its approval: no other life of the link did, and no person."""
+        history, life = self.journal.history, approval.incarnation
+        decided = history.rejected_connections.keys() | history.adopted.keys()
+        return (
+            approval.outcome is Outcome.SUPERSEDED
+            and approval.connection not in decided
+            and life is not None
+            and any(Incarnation.of(link).may_be(life) for link in self.observation.links)
+        )
 
     async def _notice_late_writes(self) -> None:
         """What was written after all is ours again, to be confirmed."""
         for approval, connection in self._late_writes():
-            await self._end(approval, Outcome.SENT, f"found {connection.status.value}: it was written after all")
+            await self._end(approval, Outcome.SENT, f"found {connection.status.value}: it is there after all")
 
     # What became of our approvals
 

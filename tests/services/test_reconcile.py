@@ -770,6 +770,25 @@ async def test_counts_of_looks_do_not_outlive_their_approval(estate: Estate, wor
     assert row.value["looks"] == []
 
 
+async def test_an_approval_that_lists_left_out_is_followed_again_once_it_is_there(
+    estate: Estate, worker: Worker, pair: ArmId
+) -> None:
+    """Three stale lists end it as gone; found Approved for the same life of its link, it is not lost."""
+    estate.azure.links_follow = False
+    await worker.approve()
+    left_out = estate.azure.connections.pop(pair)
+    for _ in range(3):
+        await worker.look(after=15)
+    assert (await estate.kinds())[-1] == "superseded"
+    estate.azure.connections[pair] = left_out
+    result = await worker.look(after=15)
+    assert result.waiting
+    assert decision_about(result, pair).outcome == "sent"
+    estate.azure.set_link(estate.azure.belongs_to[pair], status=LinkStatus.APPROVED)
+    assert decision_about(await worker.look(after=15), pair).outcome == "confirmed"
+    await estate.check()
+
+
 # Persons
 
 
