@@ -28,6 +28,8 @@ class Frame:
     site: Site | None = None
     document: Document | None = None
     """The allowlist as the look had it; None where it could not be read."""
+    lost_with: tuple[Frame, ...] = ()
+    """The looks that were remembered, this one among them, when the store lost them: a step under way still knows them."""
 
     @property
     def started(self) -> datetime | None:

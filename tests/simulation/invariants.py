@@ -150,7 +150,7 @@ class Checker:
                     return
 
     def on_state_lost(self) -> None:
-        self.oracle.remembered.clear()
+        self.oracle.forget()
 
     # What is recorded
 
@@ -286,7 +286,7 @@ class Checker:
         if read is None or read.document is None:
             return  # Said already.
         rules, now = self._rules(read.document.text), self.world.now()
-        earlier = [one for one in self.oracle.remembered.get(target.id.key, ()) if one is not frame]
+        earlier = self.oracle.earlier(frame, target)
         objections = self.oracle.objections(frame, earlier, sent.connection, intent.link, rules, target, before=intent.sequence)
         since = self.oracle.settled_since(frame, sent.connection, intent.link, rules, target)
         if since is None or frame.started - since < self.oracle.settle:
@@ -337,7 +337,7 @@ class Checker:
             self.broken(4, "what a person approved is taken back")
         if not any(one.intent is approval for one in self.sent):
             self.broken(4, "an approval that we did not write is taken back")
-        looks = [*[one for one in self.oracle.remembered.get(target.id.key, ()) if one is not frame], frame][-ENOUGH:]
+        looks = [*self.oracle.earlier(frame, target), frame][-ENOUGH:]
         since = approval.at
         if self.story.take_back == "never":
             self.broken(3, "something is taken back, though the policy is never")
@@ -545,7 +545,7 @@ class Checker:
         if connection.status.value != "Pending" or not self.world.enforce or rules is None or self._budget_is_spent(result):
             return
         for link in truth.fitting(connection):
-            earlier = [one for one in self.oracle.remembered.get(result.target.id.key, ()) if one is not frame]
+            earlier = self.oracle.earlier(frame, result.target)
             if find_link(frame, low(link.id)) is None:
                 continue
             if not self.oracle.objections(frame, earlier, connection.id, low(link.id), rules, result.target, before=1 << 60):

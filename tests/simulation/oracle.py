@@ -186,6 +186,17 @@ class Oracle:
     remembered: dict[str, list[Frame]] = field(default_factory=dict)
     """By target: the looks that the state store keeps the memory of, oldest first."""
 
+    def earlier(self, frame: Frame, target: Target) -> list[Frame]:
+        """The other looks that a step with this look knows: what is lost after it was read is not unknown to it."""
+        return [one for one in frame.lost_with or self.remembered.get(target.id.key, ()) if one is not frame]
+
+    def forget(self) -> None:
+        """What is remembered is lost."""
+        for frames in self.remembered.values():
+            for frame in frames:
+                frame.lost_with = tuple(frames)
+        self.remembered.clear()
+
     def chain(self, target: Target) -> Chain:
         return self.chains.setdefault(target.id.key, Chain())
 
@@ -431,7 +442,7 @@ class Oracle:
 
     def settled_since(self, frame: Frame, connection: ArmId, link_id: str, rules: Rules, target: Target) -> datetime | None:
         """Since when every remembered look said that nothing but the link's own connection could be it."""
-        looks = [one for one in self.remembered.get(target.id.key, ()) if one is not frame]
+        looks = self.earlier(frame, target)
         since: datetime | None = None
         now_link = find_link(frame, link_id)
         for place in range(len(looks) - 1, -1, -1):

@@ -54,7 +54,7 @@ class CodeTruth:
         return any(self.rivals(connection, link) for link in self.fitting(connection))
 
     def rivals(self, connection: Connection, link: Link) -> list[str]:
-        earlier = [one for one in self.oracle.remembered.get(self.target.id.key, ()) if one is not self.frame]
+        earlier = self.oracle.earlier(self.frame, self.target)
         others = [one for one in self.fitting(connection) if one.id != link.id]
         no_rules = self.rules or _NO_RULES
         found = self.oracle.rivals(self.frame, earlier, connection, link, no_rules, self.target, before=FOREVER, waits_too=False)
