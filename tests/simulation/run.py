@@ -125,11 +125,15 @@ async def _until(setting: Setting, moment: float) -> None:
 
 
 async def _calm(setting: Setting) -> SweepResult | None:
-    """Sweep on until nothing changes any more."""
-    engine = setting.engine(Process("calm", setting.chaos, enforce=setting.world.enforce, may_die=False))
+    """Sweep on until nothing changes any more, in the mode that was deployed last: a person may have it deployed this late."""
+    enforce = setting.world.enforce
+    engine = setting.engine(Process("calm", setting.chaos, enforce=enforce, may_die=False))
     elapsed = setting.world.loop.elapsed
     end, quiet_since, length, result = elapsed + LONGEST_CALM, elapsed, -1, None
     while not setting.checker.violations and setting.world.loop.elapsed < end:
+        if enforce is not setting.world.enforce:
+            enforce, length = setting.world.enforce, -1
+            engine = setting.engine(Process("calm", setting.chaos, enforce=enforce, may_die=False))
         try:
             with_sweep(setting.world)
             result = await sweep(engine)
@@ -138,7 +142,7 @@ async def _calm(setting: Setting) -> SweepResult | None:
             return None
         tell(setting, result)
         now, records = setting.world.loop.elapsed, sum(map(len, setting.stores.texts.values()))
-        if records != length:
+        if records != length or enforce is not setting.world.enforce:
             quiet_since, length = now, records
         elif now - quiet_since >= (QUIET if result.waiting or _held(result) else 0.0):
             break
