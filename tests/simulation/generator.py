@@ -56,7 +56,13 @@ class _Author:
             services=services,
             targets=targets,
             rules=rules,
-            actions=tuple(sorted(self.actions, key=lambda action: action.at)),
+            # Afterwards all is calm, so that it can be told how things end.
+            actions=tuple(
+                sorted(
+                    (replace(action, at=min(action.at, self.duration - 1)) for action in self.actions),
+                    key=lambda action: action.at,
+                )
+            ),
             faults=self._faults(),
             skews=tuple(rng.choice((0.0, 0.0, rng.uniform(-300, 300))) for _ in range(rng.choice((1, 2, 2, 3)))),
             enforce=self.chance(0.96),
