@@ -125,14 +125,14 @@ async def _until(setting: Setting, moment: float) -> None:
 
 
 async def _calm(setting: Setting) -> SweepResult | None:
-    """Sweep on until nothing changes any more, in the mode that was deployed last: a person may have it deployed this late."""
+    """Sweep on until nothing changes any more. A person may edit the allowlist or deploy another mode this late."""
     enforce = setting.world.enforce
     engine = setting.engine(Process("calm", setting.chaos, enforce=enforce, may_die=False))
     elapsed = setting.world.loop.elapsed
-    end, quiet_since, length, result = elapsed + LONGEST_CALM, elapsed, -1, None
+    end, quiet_since, before, result = elapsed + LONGEST_CALM, elapsed, None, None
     while not setting.checker.violations and setting.world.loop.elapsed < end:
         if enforce is not setting.world.enforce:
-            enforce, length = setting.world.enforce, -1
+            enforce = setting.world.enforce
             engine = setting.engine(Process("calm", setting.chaos, enforce=enforce, may_die=False))
         try:
             with_sweep(setting.world)
@@ -142,8 +142,9 @@ async def _calm(setting: Setting) -> SweepResult | None:
             return None
         tell(setting, result)
         now, records = setting.world.loop.elapsed, sum(map(len, setting.stores.texts.values()))
-        if records != length or enforce is not setting.world.enforce:
-            quiet_since, length = now, records
+        found = records, setting.shelf.document, setting.world.enforce
+        if found != before or enforce is not setting.world.enforce:
+            quiet_since, before = now, found
         elif now - quiet_since >= (QUIET if result.waiting or _held(result) else 0.0):
             break
         await asyncio.sleep(CALM_SWEEP)
