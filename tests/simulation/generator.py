@@ -147,7 +147,9 @@ class _Author:
             gone = at + rng.uniform(20, self.duration * 0.4)
             self.actions.append(Action(at=gone, act=Act.DELETE_LINK, target=target, name=link.name))
             if self.chance(0.7):
-                again = self._making(gone + rng.uniform(45, 400), target, link.name, rng.choice((message, link.message)))
+                # Whoever applies the same file again sends the same signed message again.
+                same = "stolen" if message == "signed" else message
+                again = self._making(gone + rng.uniform(45, 400), target, link.name, rng.choice((message, same)))
                 self.actions.append(again)
                 if self.chance(0.4):
                     self._impostor(again)

@@ -105,7 +105,12 @@ MUTANTS: Final = (
     _bug(
         "older-than-link-ignored",
         "a connection may have been there before its link",
-        Edit(DECIDE, "_about_connection", "if (absent is not None and", "if False and (absent is not None and"),
+        Edit(
+            DECIDE,
+            "_about_connection",
+            "(absent is not None and evidence.first_seen < absent) or (made is not None and evidence.first_seen < made)",
+            "False",
+        ),
     ),
     _bug(
         "provisioning-ignored",
