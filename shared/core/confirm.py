@@ -91,6 +91,8 @@ class Situation:
     rivals: tuple[Connection, ...]
     """Other connections, listed now, that could be the link's."""
     clock: datetime
+    written_by_us: bool = True
+    """Whether the connection's description is one that an approval of ours left there."""
 
     @property
     def undone(self) -> bool:
@@ -128,6 +130,7 @@ def situate(intent: Intent, correlation: Correlation) -> Situation:
         connection=connection,
         rivals=tuple(rival.connection for rival in rivals if not rival.gone),
         clock=observation.clock,
+        written_by_us=connection is not None and correlation.history.wrote(connection),
     )
 
 
@@ -149,6 +152,14 @@ def judge(intent: Intent, situation: Situation, looks: Looks, timing: Timing) ->
     connection = situation.connection
     if connection is None:
         return _gone(intent, looks)
+    approved = connection.status in {ConnectionStatus.APPROVED, ConnectionStatus.APPROVING}
+    if approved and intent.outcome is None and not situation.written_by_us:
+        # Ours was never answered, and Azure approves once.
+        return Ended(outcome=Outcome.NOT_WRITTEN, why="somebody else approved the connection")
+    return _judge_listed(intent, connection, situation, looks, timing)
+
+
+def _judge_listed(intent: Intent, connection: Connection, situation: Situation, looks: Looks, timing: Timing) -> Confirmation:
     match connection.status:
         case ConnectionStatus.REJECTED | ConnectionStatus.DISCONNECTED:
             return Ended(outcome=Outcome.SUPERSEDED, why=f"the connection is {connection.status.value}")

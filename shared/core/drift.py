@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 EXPIRES_SOON: Final = timedelta(days=14)
 """How long before a rule's last day is over a person is told."""
 
-_NO_EXPLANATION: Final = frozenset({Outcome.NOT_WRITTEN, Outcome.TAKEN_BACK})
+_NO_EXPLANATION: Final = frozenset({Outcome.NOT_WRITTEN, Outcome.ABANDONED, Outcome.TAKEN_BACK})
 _BROKEN: Final = frozenset({LinkStatus.REJECTED, LinkStatus.DISCONNECTED, LinkStatus.TIMEOUT})
 _WAITING: Final = frozenset({LinkStatus.PENDING, LinkStatus.UNKNOWN})
 

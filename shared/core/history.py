@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from shared.core.ledger import JsonObject, Record
-    from shared.core.model import Link
+    from shared.core.model import Connection, Link
 
 
 class Action(StrEnum):
@@ -158,6 +158,14 @@ class History:
         ours = [intent for intent in self.approvals() if intent.connection == connection]
         written = [intent for intent in ours if intent.outcome is not Outcome.NOT_WRITTEN]
         return next(reversed(written or ours), None)
+
+    def wrote(self, connection: Connection) -> bool:
+        """Whether an approval of ours is what the connection's description names, as our writes leave it.
+
+        That proves nothing, since anybody may write it there. But where it is missing, somebody else's write was the last.
+        """
+        ours = (intent.decision for intent in self.approvals() if intent.connection == connection.id)
+        return any(connection.description.startswith(f"lg:{decision}") for decision in ours)
 
     def spent_by(self, signature: str) -> str:
         """The confirmed approval that used up the signed message with this fingerprint; "" where none did."""

@@ -199,8 +199,12 @@ class Step:
         return [
             (intent, connection)
             for intent, connection in ours
-            if intent and (intent.outcome is Outcome.ABANDONED or self._was_left_out(intent))
+            if intent and (self._was_written_late(intent, connection) or self._was_left_out(intent))
         ]
+
+    def _was_written_late(self, approval: Intent, connection: Connection) -> bool:
+        """Whether an approval was given up too early; where our words are missing, somebody else made it."""
+        return approval.outcome is Outcome.ABANDONED and self.journal.history.wrote(connection)
 
     def _was_left_out(self, approval: Intent) -> bool:
         """Whether lists that left a connection out must have ended its approval: no other life of the link did, and no person."""

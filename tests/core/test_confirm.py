@@ -34,7 +34,8 @@ from tests.core.cases import HOUR, MINUTE, NOW, Watcher, a_connection, a_history
 
 DEADLINE = HOUR
 TIMING = Timing(deadline=DEADLINE, policy=TakeBackPolicy.CONTRADICTION, unwritten_after=MINUTE)
-OURS = a_connection(status=ConnectionStatus.APPROVED, message="lg:1")
+OURS = a_connection(status=ConnectionStatus.APPROVED)
+OURS = replace(OURS, description=f"lg:{an_approval(OURS, a_link()).decision} contoso-upstream please approve")
 APPROVAL = an_approval(OURS, a_link(), Outcome.SENT, at=NOW - DEADLINE - MINUTE, outcome_at=NOW - DEADLINE)
 """Sent a deadline ago."""
 RIVAL = a_connection(number=2)
@@ -98,6 +99,17 @@ def test_slowness_is_never_proof(status: LinkStatus, rivals: tuple[Connection, .
     confirmation = judged(status, *rivals)
     assert isinstance(confirmation, Open)
     assert (confirmation.overdue, confirmation.contradicted) == (True, False)
+
+
+@pytest.mark.parametrize("status", [ConnectionStatus.APPROVED, ConnectionStatus.APPROVING])
+def test_what_somebody_else_approved_is_not_ours(status: ConnectionStatus) -> None:
+    """Our write was not answered, and its words are not there: it came too late, if it was sent at all."""
+    theirs = situation(connection=replace(OURS, status=status, description="fine"), written_by_us=False)
+    ended = judge(replace(APPROVAL, outcome=None), theirs, MANY, TIMING)
+    assert isinstance(ended, Ended)
+    assert ended.outcome is Outcome.NOT_WRITTEN
+    accepted = judge(replace(APPROVAL, outcome=Outcome.SENT), theirs, MANY, TIMING)
+    assert not (isinstance(accepted, Ended) and accepted.outcome is Outcome.NOT_WRITTEN)
 
 
 def test_a_link_that_is_gone_proves_nothing() -> None:

@@ -167,7 +167,8 @@ def test_every_reason_shows_and_none_is_lost_behind_another(cases: list[tuple[Co
             chosen |= changes
             codes.add(code)
     if "allowlist_problem" in chosen:
-        codes -= {Code.EXPOSURE_CHANGE, Code.NAME_DIFFERS, Code.ENDPOINT_SUBSCRIPTION_UNKNOWN}
+        # Nor is it known to be paused.
+        codes -= {Code.PAUSED, Code.EXPOSURE_CHANGE, Code.NAME_DIFFERS, Code.ENDPOINT_SUBSCRIPTION_UNKNOWN}
     if not any(rule.effect is Effect.ALLOW and not rule.expired(NOW) for rule in chosen.get("rules", (a_rule(),))):
         codes -= {Code.EXPOSURE_CHANGE, Code.NAME_DIFFERS}
     if chosen.get("link", ...) is None:

@@ -23,7 +23,7 @@ from shared.core.errors import (
     NotPendingError,
     StoreUnavailableError,
 )
-from shared.core.finding import Severity
+from shared.core.finding import FindingId, Severity
 from shared.core.history import HumanDecision, Outcome
 from shared.core.model import ConnectionStatus, LinkProvisioning, LinkStatus
 from shared.core.verdict import Mode
@@ -452,7 +452,7 @@ async def test_a_write_that_comes_late_is_ours_again(estate: Estate, worker: Wor
     estate.allow(a_rule(estate.service, estate.target), paused=True)
     await worker.look(after=61)
     assert (await estate.kinds())[-2:] == ["abandoned", "hold"]
-    estate.azure.set_status(pair, ConnectionStatus.APPROVED)
+    estate.azure.set_status(pair, ConnectionStatus.APPROVED, description=estate.azure.writes[0].description)
     result = await worker.look(after=31)
     assert (await estate.kinds())[-2:] == ["sent", "confirmed"]
     assert decision_about(result, pair).outcome == "confirmed"
@@ -467,10 +467,27 @@ async def test_a_write_that_comes_late_is_found_behind_a_second_one_that_was_ref
     await worker.look(after=31)
     estate.azure.fail("set_connection", NotPendingError("no", status=409))
     await worker.look(after=61)
-    estate.azure.set_status(pair, ConnectionStatus.APPROVED)
+    estate.azure.set_status(pair, ConnectionStatus.APPROVED, description=estate.azure.writes[0].description)
     result = await worker.look(after=31)
     expected = ["intent to approve", "abandoned", "intent to approve", "not_written", "sent", "confirmed"]
     assert (await estate.kinds(), decision_about(result, pair).outcome) == (expected, "confirmed")
+
+
+async def test_what_a_person_approves_after_we_gave_up_is_that_persons(estate: Estate, worker: Worker, pair: ArmId) -> None:
+    """Given up hours ago, and approved with other tools now: told as what nothing explains, and never taken back."""
+    estate.azure.links_follow = False
+    await worker.look()
+    estate.azure.fail("set_connection", AzureUnavailableError("timeout"))
+    await worker.look(after=31)
+    estate.allow(a_rule(estate.service, estate.target), paused=True)
+    await worker.look(after=61)
+    estate.azure.set_status(pair, ConnectionStatus.APPROVED, description="fine")
+    estate.azure.add_connection(estate.target, "func-pe", message=MESSAGE)
+    for _ in range(5):
+        result = await worker.look(after=3601)
+        assert FindingId.APPROVED_UNEXPLAINED in {finding.id for finding in result.findings}
+    assert [write.status for write in estate.azure.writes] == ["Approved"]
+    assert pair in estate.azure.approved()
 
 
 @pytest.mark.parametrize("operation", ["list_signalr", "get_signalr", "list_connections", "get_site"])

@@ -41,7 +41,7 @@ OF_THE_REST: Final = frozenset(
         FindingId.PUBLIC_ACCESS_OPEN,
     }
 )
-_NO_EXPLANATION: Final = frozenset({"not_written", "taken_back"})
+_NO_EXPLANATION: Final = frozenset({"not_written", "abandoned", "taken_back"})
 _OVER: Final = frozenset({"Rejected", "Rejecting", "Disconnected", "Disconnecting"})
 SOON: Final = timedelta(days=14)
 

@@ -248,7 +248,7 @@ MUTANTS: Final = (
     _bug(
         "late-write-unseen",
         "an approval that was given up and is there after all stays given up",
-        Edit(STEP, "Step._late_writes", "intent.outcome is Outcome.ABANDONED", "False"),
+        Edit(STEP, "Step._was_written_late", "approval.outcome is Outcome.ABANDONED", "False"),
     ),
     _bug(
         "attempt-not-counted",

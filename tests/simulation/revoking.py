@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 MOST: Final = 3
 """So many may end by one change, and within an hour."""
-_NOT_THERE: Final = frozenset({"not_written", "taken_back"})
+_NOT_THERE: Final = frozenset({"not_written", "abandoned", "taken_back"})
 SURE: Final = timedelta(minutes=1)
 """For so long a connection must have been Approved before a sweep began, to be sure that the sweep saw it so."""
 
