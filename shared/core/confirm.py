@@ -91,7 +91,7 @@ class Situation:
     rivals: tuple[Connection, ...]
     """Other connections, listed now, that could be the link's."""
     clock: datetime
-    written_by_us: bool = True
+    written_by_us: bool
     """Whether the connection's description is one that an approval of ours left there."""
 
     @property
@@ -152,9 +152,8 @@ def judge(intent: Intent, situation: Situation, looks: Looks, timing: Timing) ->
     connection = situation.connection
     if connection is None:
         return _gone(intent, looks)
-    approved = connection.status in {ConnectionStatus.APPROVED, ConnectionStatus.APPROVING}
-    if approved and intent.outcome is None and not situation.written_by_us:
-        # Ours was never answered, and Azure approves once.
+    if connection.status is ConnectionStatus.APPROVED and intent.outcome is None and not situation.written_by_us:
+        # Ours was never answered, and Azure approves once. While it is Approving, Azure may not be done with the description.
         return Ended(outcome=Outcome.NOT_WRITTEN, why="somebody else approved the connection")
     return _judge_listed(intent, connection, situation, looks, timing)
 

@@ -144,7 +144,7 @@ def test_what_is_settled_has_no_reasons() -> None:
 
 def undo(action: Action = Action.REJECT, attempt: int = 1) -> tuple[Intent, Entry]:
     approval = an_approval(a_connection(), a_link(), Outcome.SENT)
-    here = Situation(link=a_link(), made_anew=False, connection=a_connection(), rivals=(), clock=NOW)
+    here = Situation(link=a_link(), made_anew=False, connection=a_connection(), rivals=(), clock=NOW, written_by_us=True)
     looks = Looks(decision=approval.decision)
     return undo_intent("chain", approval, action, situation=here, looks=looks, timing=TIMING, attempt=attempt)
 

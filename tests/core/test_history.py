@@ -48,7 +48,7 @@ CHAIN = chain_of(TARGET)
 OURS = a_connection()
 LIFE = Incarnation.of(a_link())
 TIMING = Timing(deadline=HOUR, policy=TakeBackPolicy.CONTRADICTION, unwritten_after=MINUTE)
-HERE = Situation(link=a_link(), made_anew=False, connection=OURS, rivals=(), clock=NOW)
+HERE = Situation(link=a_link(), made_anew=False, connection=OURS, rivals=(), clock=NOW, written_by_us=True)
 
 
 def chained(*entries: Entry) -> list[Record]:
