@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Final
 
 import aiohttp
 
-from shared.bootstrap import open_application, read_report
+from shared.bootstrap.application import open_application
+from shared.bootstrap.reports import read_report
 from shared.core.arm_id import ArmId
 from shared.core.ledger import verify_chain
 from shared.demo_traffic import audit_an_hour

@@ -6,7 +6,8 @@ import json
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from shared.bootstrap import make_clock, open_traffic
+from shared.bootstrap.clock import make_clock
+from shared.bootstrap.traffic import open_traffic
 from shared.core.address import PrivateRanges
 from shared.core.traffic import verdict_name
 from shared.report.audit_text import sentence

@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, Final
 
-from shared import bootstrap
+from shared.bootstrap import alerts, anchors, application, audits, dead_letters, reports
 from shared.core.errors import ConfigError, LinkguardError
 from shared.services.dead_letters import take_dead_letters
 from shared.services.health import check_health
@@ -45,7 +45,7 @@ class Process:
             StoreError: where the ledger cannot be opened.
 
         """
-        return await self.hold(bootstrap.open_work, environ)
+        return await self.hold(application.open_work, environ)
 
     async def hold[T](self, open_: Open[T], environ: Mapping[str, str]) -> T:
         """What ``open_`` opens: the first time anew, then the same; whatever it raises, the next call tries again."""
@@ -86,7 +86,7 @@ async def collect_dead_letters(environ: Mapping[str, str]) -> None:
         LinkguardError: where some of it could not be taken; the next run does.
 
     """
-    store = await PROCESS.hold(bootstrap.open_dead_letters, environ)
+    store = await PROCESS.hold(dead_letters.open_dead_letters, environ)
     if store is not None:
         await take_dead_letters(await PROCESS.work(environ), store)
 
@@ -99,7 +99,7 @@ async def export_ledger(environ: Mapping[str, str]) -> None:
         StoreError: where the ledger cannot be read, an anchor not written, or a chain has a fault.
 
     """
-    await (await PROCESS.hold(bootstrap.open_export, environ))()
+    await (await PROCESS.hold(anchors.open_export, environ))()
 
 
 async def deliver_alerts(environ: Mapping[str, str]) -> None:
@@ -112,7 +112,7 @@ async def deliver_alerts(environ: Mapping[str, str]) -> None:
     """
     from shared.services.alerting import deliver  # noqa: PLC0415  only where alerts are delivered
 
-    await deliver(await PROCESS.hold(bootstrap.open_alerts, environ))
+    await deliver(await PROCESS.hold(alerts.open_alerts, environ))
 
 
 async def audit_traffic(environ: Mapping[str, str]) -> None:
@@ -124,7 +124,7 @@ async def audit_traffic(environ: Mapping[str, str]) -> None:
         StoreError: where a store failed.
 
     """
-    await (await PROCESS.hold(bootstrap.open_audit, environ))()
+    await (await PROCESS.hold(audits.open_audit, environ))()
 
 
 async def answer_report(environ: Mapping[str, str], headers: Mapping[str, str], wanted: str) -> WebAnswer:
@@ -136,9 +136,9 @@ async def answer_report(environ: Mapping[str, str], headers: Mapping[str, str], 
     """
 
     async def read() -> ReportData:
-        return await (await PROCESS.hold(bootstrap.open_report, environ))()
+        return await (await PROCESS.hold(reports.open_report, environ))()
 
-    return await bootstrap.answer_report(environ, headers, wanted, read)
+    return await reports.answer_report(environ, headers, wanted, read)
 
 
 async def answer_health(environ: Mapping[str, str]) -> tuple[int, JsonObject]:

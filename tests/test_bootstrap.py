@@ -11,7 +11,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from shared.bootstrap import Application, make_engine_settings, open_application, open_ledger
+from shared.bootstrap.application import Application, make_engine_settings, open_application
+from shared.bootstrap.stores import open_ledger
 from shared.config import load_settings
 from shared.core.errors import ConfigError, StoreError
 from shared.core.ledger import SYSTEM_CHAIN
@@ -197,7 +198,9 @@ async def test_a_ledger_that_is_not_there(value: str, tmp_path: Path, monkeypatc
 
 def test_importing_it_imports_no_adapter() -> None:
     """Cold start: each adapter comes with what needs it."""
-    code = "import shared.bootstrap, sys; print(*sys.modules)"
+    code = "import pkgutil, sys, shared.bootstrap as it\n"
+    code += "for one in pkgutil.iter_modules(it.__path__): __import__(f'{it.__name__}.{one.name}')\n"
+    code += "print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
     heavy = ("azure", "aiohttp", "aiosqlite", "msgspec", "shared.adapters", "typer", "rich")
     assert [name for name in done.stdout.split() if name.startswith(heavy)] == []

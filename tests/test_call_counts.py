@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from shared.bootstrap import open_application
+from shared.bootstrap.application import open_application
 from shared.core.arm_id import ArmId
 from shared.core.model import Target
 from shared.local_azure import Knobs, LocalAzure
@@ -17,7 +17,7 @@ from tests.desk import Desk
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from shared.bootstrap import Application
+    from shared.bootstrap.application import Application
 
 SERVICE = "get Microsoft.SignalRService/SignalR"
 SERVICES = "list Microsoft.SignalRService/SignalR"

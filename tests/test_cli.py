@@ -402,7 +402,7 @@ def test_what_nobody_foresaw_is_one_line(desk: Desk, monkeypatch: pytest.MonkeyP
         message = "surprise \x1b[2J"
         raise RuntimeError(message)
 
-    monkeypatch.setattr("shared.bootstrap.open_application", fail)
+    monkeypatch.setattr("shared.bootstrap.application.open_application", fail)
     ran = desk.run("sweep", "--json")
     assert (ran.code, ran.stdout, len(ran.stderr.splitlines())) == (ExitCode.INCOMPLETE, "", 1)
     assert "RuntimeError" in ran.stderr

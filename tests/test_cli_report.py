@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from shared.bootstrap import answer_report
+from shared.bootstrap.reports import answer_report
 from shared.local_azure import LocalAzure
 from shared.report.exit_codes import ExitCode
 from tests.desk import Desk

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from shared import bootstrap, hosting
+from shared import hosting
+from shared.bootstrap import application
 from shared.core.errors import ConfigError, StoreUnavailableError
 from shared.hosting import Process, answer_health
 
@@ -43,7 +44,7 @@ class Opened:
 @pytest.fixture
 def opened(monkeypatch: pytest.MonkeyPatch) -> Opened:
     one = Opened()
-    monkeypatch.setattr(bootstrap, "open_work", one.open)
+    monkeypatch.setattr(application, "open_work", one.open)
     return one
 
 

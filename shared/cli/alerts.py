@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from shared.cli.command import Answer, Common
+from shared.cli.command import Answer, Common, command, commands
 from shared.core.finding_life import Delivery
 from shared.core.ledger import Json
 from shared.report.escape import clean
 from shared.report.exit_codes import ExitCode
-from shared.report.page import PLAIN, Page, Style
+from shared.report.page import Page
+from shared.report.style import PLAIN, Style
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from shared.core.finding_life import Alert, Attempt
     from shared.services.alerting import DeadLetter, Outside
+
+
+COMMANDS: Final = commands("What is told of findings, and to whom.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,9 +54,10 @@ class AlertsDocument:
     """Whether another delivery was under way, and this one sent nothing."""
 
 
+@command(COMMANDS, "list")
 async def list_alerts(common: Common) -> Answer:
     """Show the alerts on their way, and those that a sink did not take."""
-    from shared.bootstrap import open_alerts  # noqa: PLC0415  not needed to show help
+    from shared.bootstrap.alerts import open_alerts  # noqa: PLC0415  not needed to show help
 
     async with open_alerts(common.environ, read_only=True, must_exist=True) as outside:
         document = replace(await _undelivered(outside), sinks=None if outside.sinks else {})
@@ -61,9 +66,10 @@ async def list_alerts(common: Common) -> Answer:
     return Answer(document, partial(_text, document), ExitCode.ATTENTION if needs_a_person else ExitCode.OK)
 
 
+@command(COMMANDS, "test")
 async def test(common: Common) -> Answer:
     """Send one alert to every sink, and say which took it."""
-    from shared.bootstrap import open_alerts  # noqa: PLC0415  not needed to show help
+    from shared.bootstrap.alerts import open_alerts  # noqa: PLC0415  not needed to show help
     from shared.services.alerting import try_sinks  # noqa: PLC0415  the same
 
     async with open_alerts(common.environ, read_only=True) as outside:
@@ -72,9 +78,10 @@ async def test(common: Common) -> Answer:
     return Answer(document, partial(_text, document), _code(errors, waiting=not errors))
 
 
+@command(COMMANDS, "retry")
 async def retry(common: Common) -> Answer:
     """Deliver now whatever was not delivered, with what is in the dead letter."""
-    from shared.bootstrap import open_alerts  # noqa: PLC0415  not needed to show help
+    from shared.bootstrap.alerts import open_alerts  # noqa: PLC0415  not needed to show help
     from shared.services.alerting import deliver, retry_dead_letters  # noqa: PLC0415  the same
 
     async with open_alerts(common.environ, must_exist=True) as outside:

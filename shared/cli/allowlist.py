@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from shared.cli.command import Answer, Common
+from shared.cli.command import Answer, Common, command, commands
 from shared.core.allowlist import Effect
 from shared.core.allowlist_document import parse_allowlist
 from shared.core.decide import STRENGTHEN
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
     from shared.core.allowlist import Allowlist
 
+COMMANDS: Final = commands("The allowlist.")
+
 FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="The allowlist's file.")]
 
 OldArgument = Annotated[Path, typer.Argument(metavar="OLD", help="The allowlist that is in force.")]
@@ -40,9 +42,11 @@ RulesOnlyOption = Annotated[
 ]
 
 
+@command(COMMANDS, "check")
 async def check(common: Common, *, file: FileArgument) -> Answer:
     """Check an allowlist: every problem with its line and column, and what to do about it."""
-    from shared.bootstrap import allowlist_file, make_clock  # noqa: PLC0415  not needed to show help
+    from shared.bootstrap.allowlists import allowlist_file  # noqa: PLC0415  not needed to show help
+    from shared.bootstrap.clock import make_clock  # noqa: PLC0415  the same
 
     del common
     try:
@@ -65,12 +69,14 @@ async def check(common: Common, *, file: FileArgument) -> Answer:
     return Answer(valid, partial(allowlist_text, valid))
 
 
+@command(COMMANDS, "diff")
 async def diff(common: Common, *, old: OldArgument, new: NewArgument, rules_only: RulesOnlyOption = False) -> Answer:
     """Show what another allowlist would newly allow or allow no longer.
 
     For each link that the last sweep saw, and each last decision of the ledger. Exit code 1 where anything changes.
     """
-    from shared.bootstrap import allowlist_file, compare_allowlists  # noqa: PLC0415  not needed to show help
+    from shared.bootstrap.allowlists import allowlist_file  # noqa: PLC0415  not needed to show help
+    from shared.bootstrap.reports import compare_allowlists  # noqa: PLC0415  the same
 
     before, after = [parse_allowlist(one.text, one.source) for one in [await allowlist_file(path).read() for path in (old, new)]]
     found = None if rules_only else await compare_allowlists(common.environ, before, after)

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Final, assert_never
 import typer
 
 from shared.adapters.log_format import LogFormat
-from shared.cli.command import Answer, Common
-from shared.config import parse_duration
+from shared.cli.command import Answer, Common, command, commands
 from shared.core.address import PrivateRanges
 from shared.core.arm_id import ArmId
 from shared.core.errors import ConfigError
@@ -27,8 +26,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
 
-    from shared.report.page import Style
+    from shared.report.style import Style
     from shared.services.audit import AuditResult
+
+
+COMMANDS: Final = commands()
 
 
 class AuditFormat(StrEnum):
@@ -81,6 +83,7 @@ _DEFAULT_WINDOW: Final = timedelta(days=1)
 """Of a workspace, where --since is not given."""
 
 
+@command(COMMANDS, "audit", formats=AuditFormat)
 async def run(  # noqa: PLR0913  each is an option of its own
     common: Common,
     *,
@@ -96,7 +99,8 @@ async def run(  # noqa: PLR0913  each is an option of its own
     log_format: LogFormatOption = LogFormat.AUTO,
 ) -> Answer:
     """Judge from logs whether SignalR's calls to a target were private: private, public-seen or inconclusive."""
-    from shared.bootstrap import make_clock, open_traffic  # noqa: PLC0415  not needed to show help
+    from shared.bootstrap.clock import make_clock  # noqa: PLC0415  not needed to show help
+    from shared.bootstrap.traffic import open_traffic  # noqa: PLC0415  the same
     from shared.ports import TrafficQuestion  # noqa: PLC0415  the same
     from shared.services.audit import Inquiry, audit  # noqa: PLC0415  the same
 
@@ -175,6 +179,8 @@ def _render(result: AuditResult, wanted: AuditFormat, style: Style, now: datetim
 def _time(option: str, text: str | None, now: datetime) -> datetime | None:
     if text is None:
         return None
+    from shared.config import parse_duration  # noqa: PLC0415  only where a time is given
+
     try:
         return now - parse_duration(text)
     except (ValueError, OverflowError):

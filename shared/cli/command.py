@@ -19,8 +19,7 @@ import typer
 from shared.cli.terminal import LOGGER, check_output, complain, open_output, say, set_up_logging, style_of
 from shared.core.errors import AllowlistError, AzureError, ConfigError, InvalidIdError, LinkguardError
 from shared.report.exit_codes import INTERRUPTED, ExitCode
-from shared.report.json_text import json_text
-from shared.report.page import PLAIN, Style
+from shared.report.style import PLAIN, Style
 
 REPORT_AT = "please report it, with the output of the same command and --verbose"
 
@@ -58,6 +57,18 @@ class Written:
     """The command has written its answer itself, line by line."""
 
     code: ExitCode = ExitCode.OK
+
+
+def commands(about: str | None = None) -> typer.Typer:
+    """What a module's commands are registered in: a group that is ``about`` something, or the one command of its name."""
+    group = typer.Typer(help=about, no_args_is_help=True, add_completion=False, rich_markup_mode=None)
+    if about is not None:
+        group.callback()(_begin)  # Else typer makes a group with one command that command.
+    return group
+
+
+def _begin() -> None:
+    """Nothing is done before a group's command."""
 
 
 type Command[**P] = Callable[Concatenate[Common, P], Awaitable[Answer | Written]]
@@ -145,6 +156,8 @@ async def _answer(function: Callable[[], Awaitable[Answer | Written]], common: C
 
 def _write(answer: Answer, common: Common) -> None:
     if common.format == Format.JSON:
+        from shared.report.json_text import json_text  # noqa: PLC0415  where it is asked for
+
         text = json_text(answer.document)
     else:
         text = answer.text(style_of(sys.stdout, common.environ) if common.output is None else PLAIN)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from shared.cli.command import Answer, Common
+from shared.cli.command import Answer, Common, command, commands
 from shared.config import SETTINGS
 from shared.core.errors import AzureError, ConfigError
 from shared.report.checks_text import config_text
@@ -15,15 +15,18 @@ from shared.report.exit_codes import ExitCode
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
-    from shared.bootstrap import Application
+    from shared.bootstrap.application import Application
+
+COMMANDS: Final = commands("The configuration.")
 
 _OURS: Final = frozenset({"settings", "allowlist"})
 """Checks that fail by configuration alone; the others need Azure or the ledger."""
 
 
+@command(COMMANDS, "check")
 async def check(common: Common) -> Answer:
     """Check the settings, the allowlist, the credential and each permission to read. Writes nothing."""
-    from shared.bootstrap import open_application  # noqa: PLC0415  not needed to show help
+    from shared.bootstrap.application import open_application  # noqa: PLC0415  not needed to show help
 
     try:
         async with open_application(common.environ, read_only=True) as application:

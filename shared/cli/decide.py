@@ -7,11 +7,11 @@ import sys
 from dataclasses import replace
 from functools import partial
 from itertools import chain, groupby
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from shared.cli.command import Answer, Common
+from shared.cli.command import Answer, Common, command, commands
 from shared.cli.terminal import complain, confirm, is_interactive, style_of, tell
 from shared.core.arm_id import ArmId
 from shared.core.errors import ConfigError, LinkguardError
@@ -27,8 +27,10 @@ from shared.report.explain_text import explain_text
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from shared.bootstrap import Application
+    from shared.bootstrap.application import Application
     from shared.services.explain import Explanation
+
+COMMANDS: Final = commands()
 
 SubjectArgument = Annotated[str | None, typer.Argument(metavar="[CONNECTION_ID]", help="The ARM id of the connection.")]
 ApproveOption = Annotated[bool, typer.Option("--approve", help="Approve it, although the evidence does not.")]
@@ -44,6 +46,7 @@ _LOOKS = 10
 """How often the evidence may change before a person's eyes until we give up."""
 
 
+@command(COMMANDS, "decide")
 async def run(  # noqa: PLR0913  one option each
     common: Common,
     *,
@@ -60,7 +63,7 @@ async def run(  # noqa: PLR0913  one option each
 
     Shows the evidence, asks, records who decided and why, then does it.
     """
-    from shared.bootstrap import open_application  # noqa: PLC0415  not needed to show help
+    from shared.bootstrap.application import open_application  # noqa: PLC0415  not needed to show help
 
     chosen = {HumanDecision.APPROVE: approve, HumanDecision.REJECT: reject, HumanDecision.ADOPT: adopt}
     decisions = [decision for decision, wanted in chosen.items() if wanted]

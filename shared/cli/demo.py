@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from shared.cli.command import Answer, Common, Format, Written
+from shared.cli.command import Answer, Common, Format, Written, command, commands
 from shared.cli.terminal import say
 from shared.core.errors import ConfigError
 from shared.report.documents import DemoDocument
@@ -15,9 +15,12 @@ from shared.report.exit_codes import ExitCode
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+COMMANDS: Final = commands()
+
 FunctionsOption = Annotated[bool, typer.Option("--functions", help="Through the real Functions worker and Azurite; wants Node.")]
 
 
+@command(COMMANDS, "demo")
 async def run(common: Common, *, functions: FunctionsOption = False) -> Answer | Written:
     """See it work: a local Azure, two links, their strangers and an impostor. Needs nothing of Azure."""
     told: list[str] = []

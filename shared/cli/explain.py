@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
-from shared.cli.command import Answer, Common
+from shared.cli.command import Answer, Common, command, commands
 from shared.core.arm_id import ArmId
 from shared.report.exit_codes import ExitCode
 from shared.report.explain_text import explain_text
+
+COMMANDS: Final = commands()
 
 SubjectArgument = Annotated[
     str, typer.Argument(metavar="ID", help="The ARM id of a connection, or of a site or slot for all of its connections.")
 ]
 
 
+@command(COMMANDS, "explain")
 async def run(common: Common, *, subject: SubjectArgument) -> Answer:
     """Show why a connection is what it is: the evidence side by side, every reason, what to type next.
 
     Looks at Azure now; records nothing.
     """
-    from shared.bootstrap import open_application  # noqa: PLC0415  not needed to show help
+    from shared.bootstrap.application import open_application  # noqa: PLC0415  not needed to show help
     from shared.cli.present import explain_document, needs_person  # noqa: PLC0415  the same
     from shared.services.explain import explain, split_subject  # noqa: PLC0415  the same
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from shared.cli.command import Answer, Common, Written
+from shared.cli.command import Answer, Common, Written, command, commands
 from shared.cli.terminal import open_output, say
 from shared.core.allowlist_document import parse_allowlist
 from shared.core.arm_id import ArmId, fold_case
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from shared.core.allowlist import Allowlist
     from shared.core.ledger import Record
     from shared.ports import Ledger
+
+COMMANDS: Final = commands("The record of what was decided and done.")
 
 SubjectArgument = Annotated[
     str | None, typer.Argument(metavar="[ID]", help="The ARM id of a target, a connection or a link: what concerns it alone.")
@@ -54,11 +56,12 @@ _DEFAULT_LIMIT: Final = 100
 
 
 def _open(common: Common) -> AbstractAsyncContextManager[Ledger]:
-    from shared.bootstrap import open_ledger  # noqa: PLC0415  not needed to show help
+    from shared.bootstrap.stores import open_ledger  # noqa: PLC0415  not needed to show help
 
     return open_ledger(common.environ)
 
 
+@command(COMMANDS, "list")
 async def list_records(
     common: Common, *, subject: SubjectArgument = None, kind: KindOption = None, limit: LimitOption = _DEFAULT_LIMIT
 ) -> Answer:
@@ -91,6 +94,7 @@ def _concerns(record: Record, key: str) -> bool:
     return any(isinstance(one, str) and fold_case(one) == key for one in named)
 
 
+@command(COMMANDS, "show")
 async def show(common: Common, *, wanted: RecordArgument) -> Answer:
     """Show a decision's records whole: what it was made from, what was intended, what came of it."""
     named = _id(wanted)
@@ -104,6 +108,7 @@ async def show(common: Common, *, wanted: RecordArgument) -> Answer:
     return Answer(document, partial(show_text, document))
 
 
+@command(COMMANDS, "verify")
 async def verify(common: Common, *, against: AgainstOption = None) -> Answer:
     """Check every chain: whether a record was changed, is missing, or out of order.
 
@@ -137,12 +142,13 @@ async def _anchors(common: Common, against: str | None) -> AsyncIterator[AnchorC
     if against is None:
         yield None
         return
-    from shared.bootstrap import open_anchors  # noqa: PLC0415  not needed to show help
+    from shared.bootstrap.anchors import open_anchors  # noqa: PLC0415  not needed to show help
 
     async with open_anchors(common.environ, against) as anchors:
         yield await AnchorCheck.load(anchors)
 
 
+@command(COMMANDS, "export")
 async def export(common: Common) -> Written:
     """Write every record whole as JSON, one a line, in each chain's order; whatever the format."""
     async with _open(common) as ledger:
@@ -159,6 +165,7 @@ async def _export(ledger: Ledger, write: Callable[[str], object]) -> None:
         write(canonical(record.as_json()) + "\n")
 
 
+@command(COMMANDS, "replay")
 async def replay_records(common: Common, *, wanted: MaybeRecordArgument = None, allowlist: AllowlistOption = None) -> Answer:
     """Derive recorded decisions again, from their records alone, and say which come out differently."""
     named = _id(wanted) if wanted is not None else ""
@@ -174,7 +181,7 @@ async def replay_records(common: Common, *, wanted: MaybeRecordArgument = None, 
 
 
 async def _read_allowlist(path: Path) -> Allowlist:
-    from shared.bootstrap import allowlist_file  # noqa: PLC0415  not needed to show help
+    from shared.bootstrap.allowlists import allowlist_file  # noqa: PLC0415  not needed to show help
 
     document = await allowlist_file(path).read()
     return parse_allowlist(document.text, document.source)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import importlib.metadata
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, assert_never
+from typing import TYPE_CHECKING, Annotated, Final, assert_never
 
 import typer
 
-from shared.cli.command import Answer, Common
+from shared.cli.command import Answer, Common, command, commands
 from shared.core.errors import ConfigError
 from shared.report.exit_codes import ExitCode
 from shared.report.report_csv import ReportTable, report_csv
@@ -16,6 +16,9 @@ from shared.report.report_document import report_document
 
 if TYPE_CHECKING:
     from shared.core.report_data import ReportData
+
+
+COMMANDS: Final = commands()
 
 
 class ReportFormat(StrEnum):
@@ -30,12 +33,13 @@ class ReportFormat(StrEnum):
 TableOption = Annotated[ReportTable | None, typer.Option("--table", help="Which table, as CSV; links without it.")]
 
 
+@command(COMMANDS, "report", formats=ReportFormat)
 async def run(common: Common, *, table: TableOption = None) -> Answer:
     """Write the report: one HTML page with every link, finding, held connection, traffic verdict and record.
 
     Reads the last sweep and the ledger; never asks Azure.
     """
-    from shared.bootstrap import read_report  # noqa: PLC0415  not needed to show help
+    from shared.bootstrap.reports import read_report  # noqa: PLC0415  not needed to show help
 
     wanted = ReportFormat(common.format)
     if table is not None and wanted is not ReportFormat.CSV:

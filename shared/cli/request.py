@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from shared.cli.command import Answer, Common
+from shared.cli.command import Answer, Common, command, commands
 from shared.config import parse_duration
 from shared.core.arm_id import ArmId, fold_case
 from shared.core.errors import ConfigError
@@ -23,6 +23,8 @@ from shared.report.escape import shell
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+COMMANDS: Final = commands()
 
 LinkArgument = Annotated[
     str | None,
@@ -49,6 +51,7 @@ _DEFAULT_EXPIRES: Final = "7d"
 _LONGEST: Final = timedelta(days=366)
 
 
+@command(COMMANDS, "request")
 async def run(  # noqa: PLR0913  one option each
     common: Common,
     *,
@@ -88,7 +91,8 @@ def _named(link: str | None, target: str | None) -> tuple[ArmId, Target] | None:
 async def _signed(
     common: Common, named: tuple[ArmId, Target] | None, key: str | None, key_id: str | None, expires: str
 ) -> RequestDocument:
-    from shared.bootstrap import make_clock, read_small_file, sign_in_key_vault  # noqa: PLC0415  not needed to show help
+    from shared.bootstrap.clock import make_clock  # noqa: PLC0415  not needed to show help
+    from shared.bootstrap.keys import read_small_file, sign_in_key_vault  # noqa: PLC0415  the same
     from shared.core.request_message import assemble, load_private_key, message_payload, sign  # noqa: PLC0415  the same
 
     problems = []

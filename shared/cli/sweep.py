@@ -6,11 +6,11 @@ import sys
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from shared.cli.command import Answer, Common
+from shared.cli.command import Answer, Common, command, commands
 from shared.cli.terminal import LOGGER
 from shared.config import parse_duration
 from shared.core.errors import ConfigError
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
     from shared.services.results import TargetResult
+
+COMMANDS: Final = commands()
 
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Record nothing and write nothing, whatever the mode.")]
 WaitOption = Annotated[bool, typer.Option("--wait", help="Go on until nothing is left to wait for, or the timeout.")]
@@ -41,6 +43,7 @@ AllSitesOption = Annotated[
 ]
 
 
+@command(COMMANDS, "sweep")
 async def run(
     common: Common,
     *,
@@ -53,7 +56,7 @@ async def run(
 
     In observe mode nothing is approved: what would be is shown.
     """
-    from shared.bootstrap import open_application  # noqa: PLC0415  not needed to show help
+    from shared.bootstrap.application import open_application  # noqa: PLC0415  not needed to show help
     from shared.cli.present import sweep_document, sweep_exit_code  # noqa: PLC0415  the same
     from shared.services.wait import sweep_until_done  # noqa: PLC0415  the same
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, override
 
 from shared.core.errors import ConfigError
 from shared.report.escape import clean
-from shared.report.page import Style
+from shared.report.style import Style
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -13,7 +13,8 @@ from shared.core.traffic import PublicSeen, verdict_name
 from shared.report.csv_text import csv_text
 from shared.report.escape import clean
 from shared.report.ocsf import OcsfClass, OcsfFinding, ocsf_lines
-from shared.report.page import PLAIN, Page, Style, count_of
+from shared.report.page import Page, count_of
+from shared.report.style import PLAIN, Style
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

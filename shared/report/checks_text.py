@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from shared.report.escape import clean, shorten, value
-from shared.report.page import PLAIN, Page, Style, count_of
+from shared.report.page import Page, count_of
+from shared.report.style import PLAIN, Style
 
 if TYPE_CHECKING:
     from shared.report.documents import AllowlistDiffDocument, AllowlistDocument, ConfigDocument, HandDocument, RequestDocument

@@ -10,7 +10,8 @@ from rich.text import Text
 
 from shared.report import decision_text
 from shared.report.escape import clean, quote, shorten, value
-from shared.report.page import PLAIN, Page, Style
+from shared.report.page import Page
+from shared.report.style import PLAIN, Style
 
 if TYPE_CHECKING:
     from shared.report.documents import AllowlistItem, Comparison, ExplainDocument, ExplainedItem

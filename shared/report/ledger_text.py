@@ -10,7 +10,8 @@ from shared.core.errors import InvalidIdError
 from shared.core.ledger import RecordKind
 from shared.report.documents import RecordItem
 from shared.report.escape import clean, shorten
-from shared.report.page import PLAIN, Page, Style, count_of
+from shared.report.page import Page, count_of
+from shared.report.style import PLAIN, Style
 
 if TYPE_CHECKING:
     from shared.core.ledger import Json, JsonObject, Record

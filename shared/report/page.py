@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 import textwrap
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
+
+from shared.report.style import PLAIN, Style
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -18,18 +19,6 @@ _NARROWEST: Final = 40
 _WIDEST: Final = 120
 """Prose in longer lines is hard to read."""
 _UNBOUNDED: Final = 1_000_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Style:
-    """What the text is for."""
-
-    width: int | None = None
-    """Of the terminal, in columns; None where it is no terminal: lines are then as long as they need to be."""
-    colour: bool = False
-
-
-PLAIN: Final = Style()
 
 
 class Page:

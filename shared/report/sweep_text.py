@@ -9,7 +9,8 @@ from shared.core.finding import Severity
 from shared.report import decision_text, next_steps
 from shared.report.documents import FindingItem
 from shared.report.escape import clean
-from shared.report.page import PLAIN, Page, Style, count_of
+from shared.report.page import Page, count_of
+from shared.report.style import PLAIN, Style
 
 if TYPE_CHECKING:
     from shared.report.documents import DecisionItem, SweepDocument

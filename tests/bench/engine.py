@@ -12,7 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shared.bootstrap import open_application
+from shared.bootstrap.application import open_application
 from shared.core.arm_id import ArmId
 from shared.core.model import Target
 from shared.local_azure import SUBSCRIPTION, Knobs, LocalAzure

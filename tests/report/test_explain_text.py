@@ -11,7 +11,7 @@ from shared.core.verdict import Mode
 from shared.report.documents import Comparison
 from shared.report.explain_text import explain_text
 from shared.report.next_steps import after_look
-from shared.report.page import Style
+from shared.report.style import Style
 from tests.report.documents import connection_named, decision, explained, explanation, finding, reason
 
 NAME = Comparison(what="name", link="func-pe", connection="func-pe", agrees=True, note="endpoint_name: {link}")

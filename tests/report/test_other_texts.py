@@ -32,7 +32,8 @@ from shared.report.documents import (
 )
 from shared.report.json_text import json_text
 from shared.report.ledger_text import list_text, replay_text, show_text, verify_text
-from shared.report.page import Style, count_of
+from shared.report.page import count_of
+from shared.report.style import Style
 from tests.report.documents import LINK, NOON, connection_named
 
 if TYPE_CHECKING:

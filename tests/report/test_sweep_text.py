@@ -10,7 +10,7 @@ from shared.core.arm_id import ArmId
 from shared.core.finding import FindingId, Severity
 from shared.core.reason import Code, Reason
 from shared.core.verdict import Mode, Strength
-from shared.report.page import Style
+from shared.report.style import Style
 from shared.report.sweep_text import sweep_text
 from tests.report.documents import connection_named, decision, finding, reason, sweep
 

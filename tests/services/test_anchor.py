@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from shared.adapters.anchors import BlobAnchors, FolderAnchors
 from shared.adapters.sqlite_store import SqliteStore
-from shared.bootstrap import export_ledger, open_anchors
+from shared.bootstrap.anchors import export_ledger, open_anchors
 from shared.cli import ExitCode
 from shared.core.errors import ConfigError, LedgerBrokenError, StoreConflictError, StoreUnavailableError
 from shared.core.ledger import EMPTY, Entry, Record, RecordKind, seal, verify_chain

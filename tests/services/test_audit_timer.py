@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from shared.bootstrap import audit_traffic, open_application
+from shared.bootstrap.application import open_application
+from shared.bootstrap.audits import audit_traffic
 from shared.core.address import DEFAULT_RANGES
 from shared.core.arm_id import ArmId
 from shared.core.errors import StoreConflictError
