@@ -16,6 +16,8 @@ from shared.core.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+LONGEST_LINE: Final = 1 << 20
+"""Bytes; a longer line is broken."""
 BLOCK: Final = 1 << 20
 """Bytes that are read at once."""
 STDIN: Final = "-"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -80,7 +81,17 @@ def _harm(source: Resolved) -> int:
 
 def folded(key: str) -> str:
     """A key without case and punctuation."""
-    return re.sub(r"[^a-z0-9]", "", key.lower())
+    return _folded(key) if len(key) <= _LONGEST_KEY else _PUNCTUATION.sub("", key.lower())
+
+
+@lru_cache(maxsize=1024)
+def _folded(key: str) -> str:
+    """A log has few keys, and has them in every line."""
+    return _PUNCTUATION.sub("", key.lower())
+
+
+_LONGEST_KEY: Final = 64
+_PUNCTUATION: Final = re.compile(r"[^a-z0-9]")
 
 
 type _Fields = dict[str, Any]
@@ -149,10 +160,11 @@ def _text(levels: Iterable[_Fields], *names: str) -> str | None:
     for level in levels:
         for name in names:
             value = level.get(name)
-            if isinstance(value, (int, float)) and not isinstance(value, bool):
+            if isinstance(value, str):
+                if value:
+                    return value
+            elif isinstance(value, (int, float)) and not isinstance(value, bool):
                 return str(value)
-            if isinstance(value, str) and value:
-                return value
     return None
 
 

@@ -191,6 +191,7 @@ def explain(address: Address) -> str:
 _PORT: Final = re.compile(r"[0-9]{1,5}")
 _BRACKETED: Final = re.compile(r"\[([0-9A-Fa-f:.]+(?:%[^\]\s]{1,64})?)\](?::([0-9]{1,5}))?")
 _LONGEST: Final = 128
+_KEPT: Final = 4096
 
 
 def parse_address(text: str) -> tuple[Address, int | None] | None:
@@ -204,7 +205,8 @@ def parse_address(text: str) -> tuple[Address, int | None] | None:
     if bracketed := _BRACKETED.fullmatch(text):
         address = _address(bracketed[1])
         return (address, int(bracketed[2]) if bracketed[2] else None) if isinstance(address, IPv6Address) else None
-    if (address := _address(text)) is not None:
+    # With one colon it is no address: IPv4 has none, IPv6 has two at least.
+    if text.count(":") != 1 and (address := _address(text)) is not None:
         return address, None
     head, colon, port = text.rpartition(":")
     if not colon or not _PORT.fullmatch(port):
@@ -216,7 +218,9 @@ def parse_address(text: str) -> tuple[Address, int | None] | None:
     return None if address is None else (address, int(port))
 
 
+@lru_cache(maxsize=_KEPT)
 def _address(text: str) -> Address | None:
+    """Logs name the same few addresses again and again."""
     try:
         return ipaddress.ip_address(text)
     except ValueError:

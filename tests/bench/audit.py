@@ -44,7 +44,7 @@ with tempfile.TemporaryDirectory() as folder:
     connection = duckdb.connect(config={"threads": 2, "memory_limit": "320MB", "temp_directory": folder})
     connection.execute("SET preserve_insertion_order = false")
     lines = "read_csv(?, columns = {'line': 'VARCHAR'}, header = false, auto_detect = false, delim = chr(1) || chr(2), "
-    lines += "quote = '', escape = '', buffer_size = 8388608, max_line_size = 2097152)"
+    lines += "quote = '', escape = '', buffer_size = 16777216, max_line_size = 2097152)"
     latest = ", ".join(f"max(d[{number}]) AS m{number}" for number in range(1, 9) if number != 4)
     records = f"SELECT json_extract_string(line, [{paths}]) AS d FROM {lines}"  # noqa: S608  names of our own
     groups = f"SELECT d[4], count(*) AS n, {latest} FROM ({records}) GROUP BY 1"  # noqa: S608  the same
