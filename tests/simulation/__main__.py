@@ -35,6 +35,7 @@ def main() -> int:
     which.add_argument("--story", type=Path, help="a file that --save wrote")
     one.add_argument("--without", default="", help="what shrinking left out, comma-separated")
     one.add_argument("--mutant", default="", help="with this bug planted")
+    one.add_argument("--die-at", default="", metavar="FILE:LINE", help="a worker dies at this await of the services")
     one.add_argument("--shrink", action="store_true", help="look for the shortest story that breaks the same invariant")
     one.add_argument("--every-read", action="store_true", help="one line for each read too")
     one.add_argument("--save", type=Path, help="write the story to this file")
@@ -61,12 +62,13 @@ def _run(arguments: argparse.Namespace) -> int:
     table, happened = reliability.figures(result, time.monotonic() - started), reliability.happened(result)
     say(f"{table}\n\n{happened}")
     if result.failed:
-        for seed, invariant, message in result.failed[:20]:
-            say(f"\nseed {seed} breaks {message}")
-            if (seed, invariant) == result.failed[0][:2]:
-                _tell_shrunk(story_of(seed), invariant, f"--seed {seed}")
+        for number, one in enumerate(result.failed[:20]):
+            which = f"--seed {one.seed}" + (f" --die-at {one.die_at}" if one.die_at else "")
+            say(f"\nseed {one.seed} breaks {one.message}")
+            if number == 0:
+                _tell_shrunk(story_of(one.seed), one.invariant, which, one.die_at)
             else:
-                say(f"replay it: {REPLAY} --seed {seed} --shrink")
+                say(f"replay it: {REPLAY} {which} --shrink")
         return 1
     if arguments.seeds < ENOUGH:
         return 0
@@ -84,11 +86,12 @@ def _replay(arguments: argparse.Namespace) -> int:
     for part in filter(None, arguments.without.split(",")):
         story = cut(story, part)
     with mutation.planted(arguments.mutant):
-        outcome = run(story)
+        outcome = run(story, die_at=arguments.die_at)
         if outcome.violations and arguments.shrink:
             which = f"--story {arguments.story}" if arguments.story else f"--seed {arguments.seed}"
             mutant = f" --mutant {arguments.mutant}" if arguments.mutant else ""
-            story = _tell_shrunk(story, outcome.violations[0].invariant, f"{which}{mutant}")
+            dying = f" --die-at {arguments.die_at}" if arguments.die_at else ""
+            story = _tell_shrunk(story, outcome.violations[0].invariant, f"{which}{dying}{mutant}", arguments.die_at)
         else:
             say(tell(outcome, every_read=arguments.every_read))
     if arguments.save:
@@ -96,9 +99,9 @@ def _replay(arguments: argparse.Namespace) -> int:
     return 1 if outcome.violations else 0
 
 
-def _tell_shrunk(story: Story, invariant: int, which: str) -> Story:
-    shrunk = shrink(story, invariant)
-    say(f"\nthe shortest story found that breaks invariant {invariant}\n\n{tell(run(shrunk))}\n")
+def _tell_shrunk(story: Story, invariant: int, which: str, die_at: str) -> Story:
+    shrunk = shrink(story, invariant, die_at=die_at)
+    say(f"\nthe shortest story found that breaks invariant {invariant}\n\n{tell(run(shrunk, die_at=die_at))}\n")
     without = f" --without {','.join(shrunk.left_out)}" if shrunk.left_out else ""
     say(f"replay it: {REPLAY} {which}{without}")
     return shrunk

@@ -19,8 +19,10 @@ STORE_OUTAGE: Final = (20.0, 240.0)
 class Chaos:
     """Draws faults while they are wanted; afterwards everything works."""
 
-    def __init__(self, story: Story, rng: random.Random) -> None:
+    def __init__(self, story: Story, rng: random.Random, die_at: str = "") -> None:
+        """``die_at``: an await, as file and line, at which the first worker that comes there dies, whatever is drawn."""
         self.rng = rng
+        self.die_at = die_at
         self.active = True
         self.faults = frozenset(story.faults)
         # Some runs are bad, most are a little bad.
@@ -48,6 +50,13 @@ class Chaos:
 
     def store_latency(self) -> float:
         return self.rng.uniform(0.001, 0.03) if not self.strikes(Fault.SLOW) else self.rng.uniform(0.1, 4)
+
+    def kills(self, awaits: set[str]) -> bool:
+        """Whether a worker that is at these awaits dies because one of them is where it has to."""
+        if not self.active or self.die_at not in awaits:
+            return False
+        self.die_at = ""
+        return True
 
     def crashes(self) -> bool:
         if self.may_crash and self.rng.random() < self.crash_rate:

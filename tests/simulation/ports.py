@@ -74,7 +74,7 @@ class Process:
         self.check()
 
     def check(self) -> None:
-        if self.alive and self.may_die and self.chaos.crashes():
+        if self.alive and self.may_die and ((self.chaos.die_at and self.chaos.kills(_awaits())) or self.chaos.crashes()):
             self.chaos.died_at |= _awaits()
             self.chaos.crashes_done += 1
             self.die()

@@ -38,6 +38,7 @@ def figures(result: Campaign, seconds: float) -> str:
         ("race 3: the genuine one taken back beside a later impostor", f"{counts['race 3']:,}"),
         ("awaits of the services that were come to", f"{len(result.awaits):,}"),
         ("awaits of the services at which a worker died", f"{len(result.died_at & result.awaits):,}"),
+        ("stories told again, for a worker to die where none did by chance", f"{result.again:,}"),
         ("minutes, all cores of the machine that made this table", f"{seconds / 60:.1f}"),
     ]
     return "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)])
@@ -54,7 +55,8 @@ def happened(result: Campaign) -> str:
 
 def missing(result: Campaign) -> list[str]:
     """What never happened."""
-    return [name for names in CATALOGUE.values() for name in names if not result.stories[name]]
+    survived = [f"a worker dies at {place}" for place in sorted(result.awaits - result.died_at)]
+    return [name for names in CATALOGUE.values() for name in names if not result.stories[name]] + survived
 
 
 def _sum(counts: dict[str, int], *names: str) -> int:

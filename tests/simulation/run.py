@@ -54,8 +54,8 @@ class Outcome:
     """Those at which one died."""
 
 
-def run(story: Story) -> Outcome:
-    """Run a story; the first broken invariant ends it."""
+def run(story: Story, *, die_at: str = "") -> Outcome:
+    """Run a story; the first broken invariant ends it. ``die_at``: where a worker dies for certain, as file and line."""
     loop = VirtualLoop()
     timeline = Timeline()
     world = World(story, loop, random.Random(f"{story.seed} world"), timeline)
@@ -72,7 +72,7 @@ def run(story: Story) -> Outcome:
         stores=stores,
         shelf=Shelf(editor.write(rules)),
         checker=checker,
-        chaos=Chaos(story, random.Random(f"{story.seed} chaos")),
+        chaos=Chaos(story, random.Random(f"{story.seed} chaos"), die_at),
         settings=settings_of(story),
     )
     # A dead worker's tasks end with Crashed, which nobody retrieves.

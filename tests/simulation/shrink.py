@@ -44,8 +44,8 @@ def cut(story: Story, part: str) -> Story:
     return replace(story, faults=faults, left_out=kept)
 
 
-def shrink(story: Story, invariant: int, *, tries: int = 300) -> Story:
-    """The smallest story found in so many tries."""
+def shrink(story: Story, invariant: int, *, die_at: str = "", tries: int = 300) -> Story:
+    """The smallest story found in so many tries. ``die_at``: as :func:`tests.simulation.run.run` has it."""
     left = tries
     shorter = True
     while shorter and left > 0:
@@ -55,7 +55,7 @@ def shrink(story: Story, invariant: int, *, tries: int = 300) -> Story:
             if _same(candidate, story):
                 continue
             left -= 1
-            if any(violation.invariant == invariant for violation in run(candidate).violations):
+            if any(violation.invariant == invariant for violation in run(candidate, die_at=die_at).violations):
                 story, shorter = candidate, True
                 break
             if left <= 0:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.simulation.campaign import campaign
 from tests.simulation.generator import story_of
 from tests.simulation.happened import CATALOGUE, Happened
 from tests.simulation.mutants import MUTANTS
@@ -76,6 +77,15 @@ def test_every_bug_can_be_planted(mutant: object) -> None:
     """Each planted bug still changes what the product says: one that no longer does would be caught by nobody."""
     for edit in mutant.edits:  # type: ignore[attr-defined]
         assert mutated(edit)
+
+
+def test_a_worker_dies_at_every_await_that_one_comes_to() -> None:
+    """Where chance spares one, the story is told again."""
+    result = campaign(range(6))
+    assert result.again > 0
+    assert result.awaits
+    assert result.awaits <= result.died_at
+    assert result.failed == []
 
 
 def test_a_planted_bug_is_caught_shrunk_and_gone_again() -> None:
