@@ -41,7 +41,7 @@ def main() -> int:
     one.add_argument("--save", type=Path, help="write the story to this file")
     one.set_defaults(do=_replay)
     mutants = commands.add_parser("mutants", help="plant each bug in turn, and see how many seeds it takes to catch it")
-    mutants.add_argument("--seeds", type=int, default=3_000, help="the most seeds for each")
+    mutants.add_argument("--seeds", type=int, default=5_000, help="the most seeds for each")
     mutants.add_argument("--only", default="", help="the name of one of them")
     mutants.add_argument("--write", action="store_true", help="put the table into docs/reliability.md")
     mutants.set_defaults(do=_mutants)
