@@ -92,6 +92,7 @@ class Engine:
                 limits.append(_OUTSIDE)
                 parameters |= {"since": _micros(question.since), "until": _micros(question.until)}
             record = _RECORD if self._trusting else f"TRY({_RECORD})"
+            connection.execute("SET TimeZone = 'UTC'")  # Of times without an offset; else it is this machine's.
             connection.execute("SET enable_progress_bar = true")  # Else it does not say how far it is.
             connection.execute("SET enable_progress_bar_print = false")
             self._connection = connection
@@ -145,8 +146,7 @@ class Engine:
             self._pump.lines.broken += count
             self._pump.broken_texts.append(line.encode())
         else:
-            for _ in range(count):
-                self._pump.request(request)
+            self._pump.request(request, count)
 
     def _one_by_one(
         self,
@@ -255,8 +255,16 @@ _OTHERS: Final = _paths("time", "TimeGenerated", "resourceId", "_ResourceId", "c
 _FLAT: Final = _paths(*_FIELDS)
 _ODD: Final = "(?i)client.?ip|c.?ip"
 """Other ways to write a client address, which only the reader in Python understands."""
+_NAMED: Final = "(?i)resource.?id|role.?name|site.?name"
+"""Other ways to name the site. A log that names none anywhere is the engine's all the same."""
+_STEM: Final = "regexp_replace(path, '(?i)^[a-z][a-z0-9+.-]{0,9}://[^/?#]*|[?#].*$', '', 'g')"
+"""The path where there is a whole URL."""
 
-_OF_OTHERS: Final = "WHEN resource <> '' AND NOT list_contains($targets, upper(resource)) THEN 's'"
+_OF_OTHERS: Final = """
+WHEN CASE WHEN resource <> '' THEN NOT list_contains($targets, upper(resource)) END
+THEN CASE WHEN contains(resource, '/') AND strlen(resource) = length(resource) THEN 's' ELSE 'x' END
+"""
+"""A site's bare name, and letters that are not ASCII and whose case the engine folds in its own way, are compared in Python."""
 _OUTSIDE: Final = "WHEN t < $since OR t >= $until THEN 's'"
 """Asked of every row, so only where there is something to ask."""
 
@@ -306,12 +314,16 @@ WITH raw AS (
              WHEN CASE WHEN {_MAYBE_FORWARDED} THEN regexp_matches(line, '(?i)forwarded') END THEN 'x'
              WHEN CASE WHEN cip IS NULL AND method IS NULL THEN regexp_matches(line, '{_ODD}') END THEN 'x'
              WHEN CASE WHEN cip IS NULL AND method IS NULL THEN tbl <> '{HTTP_LOGS}' END THEN 's'
+             -- What is missing may be there in another spelling, and the verdict rests on it.
+             WHEN cip IS NULL OR method IS NULL OR path IS NULL OR t IS NULL THEN 'x'
+             WHEN CASE WHEN resource IS NULL THEN regexp_matches(line, '{_NAMED}') END THEN 'x'
+             WHEN CASE WHEN host IS NULL THEN regexp_matches(line, '(?i)host') END THEN 'x'
              {{limits}}
              WHEN CASE WHEN cip IN ('127.0.0.1', '::1') THEN regexp_matches(agent, $ping) END THEN 'p'
              WHEN host ILIKE '%.scm.%' THEN 'm'
              ELSE 'r' END AS st,
         CASE WHEN method = 'POST' AND list_contains($literal, path) THEN true
-             WHEN upper(coalesce(method, 'POST')) = 'POST' THEN regexp_full_match(path, $upstream) END AS upstream
+             WHEN upper(coalesce(nullif(method, ''), 'POST')) = 'POST' THEN regexp_full_match({_STEM}, $upstream) END AS upstream
     FROM timed
 ), keyed AS (
     SELECT st, t, upstream, target, tbl, hash(target, tbl) AS th, strlen(line) AS bytes,

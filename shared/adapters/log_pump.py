@@ -90,7 +90,8 @@ class Scope:
         if not self.targets or fold_case(named) in self.targets:
             return named
         if "/" not in named and fold_case(named) in self.names:
-            return next(str(one) for one in self.question.targets if fold_case(one.site.name) == fold_case(named))
+            sites = (one for one in self.question.targets if one.slot is None)
+            return next(str(one) for one in sites if fold_case(one.site.name) == fold_case(named))
         return None
 
     def holds(self, at: datetime | None) -> bool:

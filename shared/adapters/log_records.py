@@ -133,11 +133,17 @@ def from_object(record: object) -> Request | None:
 
 _MESSAGES: Final = ("message", "msg", "log", "resultdescription")
 _HOLDERS: Final = ("properties", "customdimensions", *_MESSAGES)
+_HEADER: Final = "xforwardedfor"
+_TWICE: Final = "x-forwarded-for"
+"""Where all values of the header are if there is more than one; no folded key has punctuation."""
 
 
 def _levels(record: Mapping[str, Any], depth: int) -> Iterable[_Fields]:
     """The record's own fields, and those of objects and JSON texts in the places where loggers put them."""
     level = {folded(key): value for key, value in record.items() if isinstance(key, str)}
+    if len(level) < len(record):
+        # Two keys that fold alike: a caller's own header does not take the place of the platform's.
+        level[_TWICE] = [value for key, value in record.items() if isinstance(key, str) and folded(key) == _HEADER]
     yield level
     if depth:
         for name in _HOLDERS:
@@ -191,11 +197,10 @@ _MORE: Final = "(more)"
 def _forwarded(levels: Iterable[_Fields], texts: Iterable[str]) -> tuple[str, ...]:
     values: list[str] = []
     for level in levels:
-        value = level.get("xforwardedfor")
-        if isinstance(value, list):
-            value = ",".join(one for one in value if isinstance(one, str))
-        if isinstance(value, str):
-            values.append(value)
+        for value in level.get(_TWICE) or [level.get(_HEADER)]:
+            text = ",".join(one for one in value if isinstance(one, str)) if isinstance(value, list) else value
+            if isinstance(text, str):
+                values.append(text)
     for text in texts:
         if text.lstrip()[:1] != "{" or _object(text) is None:
             values += text_values(text)
@@ -319,8 +324,11 @@ class W3C:
         if not self._fields or len(values) != len(self._fields):
             message = f"{len(values)} values, {len(self._fields)} fields"
             raise ValueError(message)
-        row = {name: value.strip('"').replace("+", " ") for name, value in zip(self._fields, values, strict=True) if value != "-"}
-        forwarded = [value for name, value in row.items() if name.endswith("xforwardedfor")]
+        pairs = [
+            (name, value.strip('"').replace("+", " ")) for name, value in zip(self._fields, values, strict=True) if value != "-"
+        ]
+        row = dict(pairs)
+        forwarded = [value for name, value in pairs if name.endswith(_HEADER)]
         return Request(
             at=parse_time(f"{row.get('date', '')}T{row.get('time', '')}"),
             target=row.get("ssitename"),

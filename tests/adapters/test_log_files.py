@@ -287,6 +287,100 @@ def test_target_and_window(tmp_path: Path) -> None:
     assert (reading.lines.read, reading.lines.skipped) == (1, 6)
 
 
+def test_a_sites_name_is_not_its_slots(tmp_path: Path) -> None:
+    """A log that names the site alone tells nothing of its slot, whichever of the two was asked for first."""
+    site = Target(ArmId.parse(SITE))
+    path = put(tmp_path, logs.w3c([Row(client="8.8.8.8")]))
+    for targets in ((site, Target.of(site.id, "staging")), (Target.of(site.id, "staging"), site)):
+        assert [table.target for table in read(path, TrafficQuestion(targets=targets)).tables] == [SITE]
+
+
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Asia/Kolkata"])
+def test_a_time_without_its_offset_is_utc(zone: str, tmp_path: Path) -> None:
+    """Wherever the machine stands: a window in its own time would leave out another part of the log."""
+    path = put(tmp_path, logs.windows(PUBLIC).replace("07Z", "07"))
+    script = (
+        "import sys; from shared.adapters.log_files import LogFiles; from shared.ports import TrafficQuestion\n"
+        "print(LogFiles(sys.argv[1:]).read_now(TrafficQuestion()).tables[0].first_seen)"
+    )
+    command = [sys.executable, "-c", script, str(path)]
+    done = subprocess.run(command, env={**os.environ, "TZ": zone}, capture_output=True, check=True, timeout=60, text=True)
+    assert done.stdout.strip() == "2026-11-23 10:00:07+00:00"
+
+
+@pytest.mark.parametrize("spelt", [SITE.replace("contoso/", "groß-Ünï/"), "contoso-func"])
+def test_a_target_is_found_as_names_are_compared_everywhere(spelt: str, tmp_path: Path) -> None:
+    """Azure's resource groups have letters of any script, and a log may name the site alone."""
+    target = Target(ArmId.parse(spelt if "/" in spelt else SITE))
+    path = put(tmp_path, logs.workspace(PUBLIC).replace(json.dumps(SITE.lower()), json.dumps(spelt)))
+    (table,) = read(path, TrafficQuestion(targets=(target,))).tables
+    assert table.upstream == {AddressClass.PUBLIC: 1}
+    assert not read(path, TrafficQuestion(targets=(Target(ArmId.parse(f"{SITE}-other")),))).tables
+
+
+SPELT = [
+    {"CsUriStem": "csUriStem"},
+    {"CsUriStem": "path"},
+    {"CsMethod": "cs_method"},
+    {"CIp": "c-ip"},
+    {"CIp": "clientIp", "CsUriStem": "url"},
+    {"CsHost": "csHost"},
+    {"time": "Time"},
+    {"time": "timestamp"},
+    {"resourceId": "ResourceId"},
+]
+
+
+@pytest.mark.parametrize("level", ["properties", "text", "top"])
+@pytest.mark.parametrize("spelt", SPELT, ids=str)
+def test_a_field_that_is_spelt_otherwise_is_read_all_the_same(spelt: dict[str, str], level: str, tmp_path: Path) -> None:
+    """Whatever the engine does not know by its own spelling is read as in any other shape; no call gets lost for it."""
+    rows = [
+        PUBLIC,
+        Row(client="10.0.0.4", method="GET"),
+        Row(client="8.8.4.4", host="contoso-func.scm.azurewebsites.net", second=3),
+        Row(client="8.8.4.4", target=SITE.replace("func", "other")),
+    ]
+    records = []
+    for row in rows:
+        record = json.loads(logs.windows(row))
+        inner = {spelt.get(name, name): value for name, value in record.pop("properties").items()}
+        record = {spelt.get(name, name): value for name, value in record.items()}
+        records.append(
+            {**record, **(inner if level == "top" else {"properties": json.dumps(inner) if level == "text" else inner})}
+        )
+    question = TrafficQuestion(targets=(Target(ArmId.parse(SITE)),), since=START, until=START + timedelta(seconds=8))
+    lines = read(put(tmp_path, "".join(json.dumps(record) + "\n" for record in records)), question)
+    assert lines.tables == read(put(tmp_path, json.dumps(records)), question).tables
+    assert lines.tables[0].upstream == {AddressClass.PUBLIC: 1}
+    assert lines.tables[0].first_seen == START
+
+
+@pytest.mark.parametrize("path", ["/runtime/webhooks/signalr?code=sesame", "https://contoso-func/runtime/webhooks/signalr/"])
+def test_a_path_may_be_a_whole_url(path: str, tmp_path: Path) -> None:
+    """An export may hold more than the stem; the same call is then the same call."""
+    for shape in (logs.windows, logs.linux, logs.workspace):
+        (table,) = read(put(tmp_path, shape(Row(client="8.8.8.8", path=path)))).tables
+        assert table.upstream == {AddressClass.PUBLIC: 1}
+
+
+@pytest.mark.parametrize("shape", ["application", "properties", "w3c"])
+@pytest.mark.parametrize("other", ["x_forwarded_for", "X-FORWARDED-FOR", "XForwardedFor"])
+def test_a_header_that_is_there_twice_counts_by_its_worst(other: str, shape: str, tmp_path: Path) -> None:
+    """A caller may send a header whose name differs in case or punctuation alone: it does not take the platform's place."""
+    for headers in (("X-Forwarded-For", other), (other, "X-Forwarded-For")):
+        values = ["8.8.8.8" if name == "X-Forwarded-For" else "10.0.0.4" for name in headers]
+        if headers[0] == headers[1]:
+            continue
+        if shape == "w3c":
+            text = f"#Fields: cs-method cs-uri-stem {' '.join(headers)}\nPOST {logs.WEBHOOK} {' '.join(values)}\n"
+        else:
+            record: dict[str, object] = {"method": "POST", "path": logs.WEBHOOK, **dict(zip(headers, values, strict=True))}
+            text = json.dumps({"properties": record} if shape == "properties" else record) + "\n"
+        (table,) = read(put(tmp_path, text)).tables
+        assert table.upstream == {AddressClass.PUBLIC: 1}
+
+
 def test_broken_lines_are_counted_and_placed(tmp_path: Path) -> None:
     """A broken line is neither fatal nor silent; it is told by its place, never by what it says."""
     good = logs.windows(ROWS[0])
