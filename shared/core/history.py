@@ -37,7 +37,7 @@ class Outcome(StrEnum):
     SENT = "sent"
     """Azure accepted the write; nothing is confirmed."""
     NOT_WRITTEN = "not_written"
-    """Azure refused it, or it was called off before it was sent."""
+    """Azure refused it, it was called off before it was sent, or somebody else approved first."""
     ABANDONED = "abandoned"
     """Found without an outcome, and what it announced is not there."""
     CONFIRMED = "confirmed"
@@ -162,9 +162,14 @@ class History:
     def wrote(self, connection: Connection) -> bool:
         """Whether an approval of ours is what the connection's description names, as our writes leave it.
 
-        That proves nothing, since anybody may write it there. But where it is missing, somebody else's write was the last.
+        Or what was to undo one: it leaves its own words even where the connection stays Approved. That proves nothing, since
+        anybody may write it there. But where it is missing, somebody else's write was the last.
         """
-        ours = (intent.decision for intent in self.approvals() if intent.connection == connection.id)
+        ours = (
+            intent.decision
+            for intent in self.intents.values()
+            if intent.connection == connection.id and (intent.action is Action.APPROVE or intent.undoes or intent.revokes)
+        )
         return any(connection.description.startswith(f"lg:{decision}") for decision in ours)
 
     def spent_by(self, signature: str) -> str:

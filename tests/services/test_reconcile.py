@@ -490,6 +490,24 @@ async def test_what_a_person_approves_after_we_gave_up_is_that_persons(estate: E
     assert pair in estate.azure.approved()
 
 
+async def test_whoever_changes_the_words_of_an_approval_of_ours_hides_nothing(estate: Estate, worker: Worker) -> None:
+    """An impostor's, whose answer was lost: it is told at every look, and the genuine connection is held beside it."""
+    estate.azure.links_follow = False
+    link = estate.azure.add_link(estate.service, estate.target)
+    impostor = estate.azure.add_connection(estate.target)
+    await worker.look()
+    estate.azure.lose_write_answers = 1
+    await worker.look(after=31)
+    estate.azure.set_status(impostor, ConnectionStatus.APPROVED, description="not ours")
+    genuine = estate.azure.add_connection(estate.target, belongs_to=link)
+    for _ in range(5):
+        result = await worker.look(after=3601)
+        told = {finding.about for finding in result.findings if finding.severity is Severity.CRITICAL}
+        assert {impostor.key, genuine.key} <= told
+    assert estate.azure.approved() == {impostor}
+    await estate.check()
+
+
 @pytest.mark.parametrize("operation", ["list_signalr", "get_signalr", "list_connections", "get_site"])
 async def test_nothing_is_decided_by_half_a_look(estate: Estate, worker: Worker, pair: ArmId, operation: Operation) -> None:
     """Whatever could not be read might be a rival."""
@@ -680,6 +698,19 @@ async def test_a_taking_back_that_does_not_show_is_tried_twice_each_way(estate: 
     assert [write.status for write in estate.azure.writes] == ["Approved", "Rejected", "Rejected", "Deleted", "Deleted"]
     assert findings(result, "take_back_refused")
     await estate.check()
+
+
+async def test_a_taking_back_that_leaves_nothing_but_its_words_goes_on(estate: Estate, worker: Worker) -> None:
+    """They are ours as well: nobody else approved the connection, though the approval's own answer was lost."""
+    estate.azure.lose_write_answers = 1
+    impostor, _ = await approve_an_impostor(estate, worker)
+    for _ in range(30):
+        await worker.look(after=300)
+        if impostor in estate.azure.connections and estate.azure.connections[impostor].status is ConnectionStatus.REJECTED:
+            estate.azure.set_status(impostor, ConnectionStatus.APPROVED)
+    assert [write.status for write in estate.azure.writes] == ["Approved", "Rejected", "Rejected", "Deleted"]
+    assert "not_written" not in await estate.kinds()
+    assert (await estate.history()).approval_of(impostor).outcome is Outcome.TAKEN_BACK  # type: ignore[union-attr]
 
 
 async def test_a_taking_back_whose_answer_was_lost_is_not_repeated(estate: Estate, worker: Worker) -> None:
