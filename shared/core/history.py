@@ -129,6 +129,8 @@ class History:
     """By connection: the record of a person's rejection."""
     half_told: set[ArmId] = field(default_factory=set)
     """Those rejected connections of which nobody could tell yet which links had asked for them."""
+    accepted: set[str] = field(default_factory=set)
+    """Decisions whose write Azure accepted, or was seen to have carried out, whatever became of it later."""
     adopted: dict[ArmId, Incarnation | None] = field(default_factory=dict)
     """Connections that a person approved or took over as they were, and the link's life that this was for.
 
@@ -231,7 +233,10 @@ def _read_record(history: History, record: Record) -> None:
         case RecordKind.OUTCOME:
             decision = str(body["decision"])
             intent = history.intents[decision]
-            history.intents[decision] = replace(intent, outcome=Outcome(str(body["outcome"])), outcome_at=record.entry.at)
+            outcome = Outcome(str(body["outcome"]))
+            history.intents[decision] = replace(intent, outcome=outcome, outcome_at=record.entry.at)
+            if outcome is Outcome.SENT:
+                history.accepted.add(decision)
         case RecordKind.HUMAN:
             _read_human(history, record.entry.id, body)
         case RecordKind.DRIFT | RecordKind.TRAFFIC | RecordKind.ALERT:

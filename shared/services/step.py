@@ -217,10 +217,19 @@ class Step:
             and any(Incarnation.of(link).may_be(life) for link in self.observation.links)
         )
 
+    def _is_known_as_ours(self, approval: Intent, connection: Connection) -> bool:
+        """Whether Azure answered the write, or our words are there; else somebody else may have approved the connection."""
+        history = self.journal.history
+        return approval.decision in history.accepted or history.wrote(connection)
+
     async def _notice_late_writes(self) -> None:
         """What was written after all is ours again, to be confirmed."""
         for approval, connection in self._late_writes():
-            await self._end(approval, Outcome.SENT, f"found {connection.status.value}: it is there after all")
+            if approval.outcome is Outcome.ABANDONED or self._is_known_as_ours(approval, connection):
+                await self._end(approval, Outcome.SENT, f"found {connection.status.value}: it is there after all")
+            elif connection.status is ConnectionStatus.APPROVED:
+                # While it is Approving, Azure may not be done with the description.
+                await self._end(approval, Outcome.NOT_WRITTEN, "somebody else approved the connection")
 
     # What became of our approvals
 

@@ -490,6 +490,30 @@ async def test_what_a_person_approves_after_we_gave_up_is_that_persons(estate: E
     assert pair in estate.azure.approved()
 
 
+async def test_what_a_person_approves_after_lists_left_it_out_is_that_persons(
+    estate: Estate, worker: Worker, pair: ArmId
+) -> None:
+    """Our write was not answered and its connection not listed; who approves what is there again is not us."""
+    estate.azure.links_follow = False
+    await worker.look()
+    estate.azure.fail("set_connection", AzureUnavailableError("timeout"))
+    await worker.look(after=31)
+    left_out = estate.azure.connections.pop(pair)
+    for _ in range(3):
+        await worker.look(after=15)
+    estate.azure.connections[pair] = left_out
+    estate.azure.set_status(pair, ConnectionStatus.APPROVING, description="")
+    assert (await worker.look(after=15)).acted is False
+    assert (await estate.kinds()) == ["intent to approve", "superseded"]
+    estate.azure.set_status(pair, ConnectionStatus.APPROVED, description="fine")
+    estate.azure.add_connection(estate.target, "func-pe", message=MESSAGE)
+    for _ in range(5):
+        result = await worker.look(after=3601)
+        assert FindingId.APPROVED_UNEXPLAINED in {finding.id for finding in result.findings}
+    assert [write.status for write in estate.azure.writes] == ["Approved"]
+    assert (await estate.kinds())[:3] == ["intent to approve", "superseded", "not_written"]
+
+
 async def test_whoever_changes_the_words_of_an_approval_of_ours_hides_nothing(estate: Estate, worker: Worker) -> None:
     """An impostor's, whose answer was lost: it is told at every look, and the genuine connection is held beside it."""
     estate.azure.links_follow = False
