@@ -179,7 +179,11 @@ class Checker:
     def _check_outcome(self, told: Told) -> None:
         """Confirmed is what the link itself shows, with no rival approved beside it; ambiguous, with one."""
         self.counts[told.outcome] += told.action == "approve"
-        if told.action != "approve" or told.link is None or told.outcome not in {"confirmed", "ambiguous"}:
+        if told.action != "approve" or told.outcome not in {"confirmed", "ambiguous"}:
+            return
+        if self._is_the_portals(told.connection):
+            self.broken(5, f"{_short(told.connection)} was approved in the portal, and the ledger calls it {told.outcome}")
+        if told.link is None:
             return
         frame, rules = FRAME.get(), self._latest_rules()
         link = find_link(frame, told.link) if frame else None
@@ -261,6 +265,8 @@ class Checker:
                 self._check_evidence(sent, target)
                 sent.race = self._race(sent)
         elif sent.intent.revokes:
+            if self._is_the_portals(low(connection)):
+                self.broken(4, "what was approved in the portal is revoked")
             for objection in self.revoking.objections(sent.intent, connection):
                 self.broken(8, f"{connection.name} is revoked although {objection}")
         elif not sent.intent.by_person:
@@ -297,6 +303,11 @@ class Checker:
             objections.append("the look is too old")
         if objections:
             self.broken(1, f"{sent.connection.name} is approved although: {'; '.join(objections)}")
+
+    def _is_the_portals(self, connection: str) -> bool:
+        """Whether the write that Azure carried out was a person's in the portal, whatever of ours was on its way."""
+        true = next((one for id_, one in self.world.connections.items() if low(id_) == connection), None)
+        return true is not None and true.last_approved_by == "portal"
 
     def _true_link(self, intent: Told) -> TrueLink | None:
         """The life that an intent was for."""
@@ -337,6 +348,8 @@ class Checker:
             self.broken(4, "what a person approved is taken back")
         if not any(one.intent is approval for one in self.sent):
             self.broken(4, "an approval that we did not write is taken back")
+        if self._is_the_portals(low(sent.connection)):
+            self.broken(4, "what was approved in the portal is taken back")
         looks = [*self.oracle.earlier(frame, target), frame][-ENOUGH:]
         since = approval.at
         if self.story.take_back == "never":

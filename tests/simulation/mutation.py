@@ -21,6 +21,7 @@ from tests.simulation.run import run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,10 +35,15 @@ class Caught:
     tried: int
 
 
-@contextmanager
-def planted(name: str) -> Iterator[None]:
+def planted(name: str) -> AbstractContextManager[None]:
     """The product with this bug in it; with none where no name is given."""
-    functions = [(_function(edit), mutated(edit)) for edit in _edits(name)]
+    return edited(*(next(one for one in MUTANTS if one.name == name).edits if name else ()))
+
+
+@contextmanager
+def edited(*edits: Edit) -> Iterator[None]:
+    """The product with these changes in it."""
+    functions = [(_function(edit), mutated(edit)) for edit in edits]
     before = [function.__code__ for function, _ in functions]
     _SOUND.update(zip((function for function, _ in functions), before, strict=True))
     try:
@@ -65,10 +71,6 @@ def sound() -> Iterator[None]:
     finally:
         for function, code in planted_codes.items():
             function.__code__ = code
-
-
-def _edits(name: str) -> tuple[Edit, ...]:
-    return next(one for one in MUTANTS if one.name == name).edits if name else ()
 
 
 def _function(edit: Edit) -> FunctionType:

@@ -84,6 +84,7 @@ class TrueConnection:
     created: datetime
     there: bool = True
     last_approved_by: str = ""
+    """The process or the portal whose write Azure carried out; "" where none was."""
     approved_since: datetime | None = None
     """Since when it has been Approved; None where it is not."""
 
