@@ -9,13 +9,18 @@ import json
 import os
 import pty
 import re
+import shlex
+import signal
 import struct
 import subprocess
 import sys
 import termios
+import threading
+import time
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from subprocess import PIPE
+from typing import IO, TYPE_CHECKING
 
 import jsonschema
 import pytest
@@ -24,8 +29,9 @@ from typer.testing import CliRunner
 
 from shared.cli import app
 from shared.local_azure import LocalAzure
+from shared.report.exit_codes import INTERRUPTED, ExitCode
 from tests import traffic_logs as logs
-from tests.desk import Ran
+from tests.desk import Ran, command
 from tests.kql.engine import Workspace
 from tests.traffic_logs import SITE, Row
 
@@ -188,3 +194,56 @@ def test_a_bar_on_a_terminal(rows: list[Row], tmp_path: Path) -> None:
     assert b"1 private" in out
     assert re.search(rb"\d/\d+([.]\d)? (bytes|kB|MB)", shown), shown
     assert re.search(rb"\d (bytes|kB|MB|GB)/s", shown), shown
+
+
+def feed(pipe: IO[bytes], text: bytes) -> None:
+    with suppress(OSError), pipe:
+        while True:
+            pipe.write(text)
+
+
+@pytest.mark.parametrize("what", ["nothing", "lines", "text"])
+def test_ctrl_c_ends_a_reading(what: str, tmp_path: Path) -> None:
+    """Wherever the reading is, also where it waits for input that never comes: exit code 130, one line, nothing left behind."""
+    form = "text" if what == "text" else "jsonl"
+    arguments = command("audit", "--logs", "-", "--log-format", form)
+    environ = {**os.environ, "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(arguments, env=environ, stdin=PIPE, stdout=PIPE, stderr=PIPE) as audit:
+        assert audit.stdin is not None
+        text = {"nothing": b"", "lines": logs.windows(Row(client="10.0.0.4")).encode(), "text": b"x_forwarded_for=10.0.0.4\n"}[
+            what
+        ]
+        if text:
+            threading.Thread(target=feed, args=(audit.stdin, text), daemon=True).start()
+        try:
+            while not list(tmp_path.iterdir()):
+                assert audit.poll() is None
+                time.sleep(0.02)
+            time.sleep(0.5)
+            audit.send_signal(signal.SIGINT)
+            assert audit.wait(timeout=30) == INTERRUPTED
+            assert audit.stdout is not None
+            assert audit.stderr is not None
+            assert audit.stdout.read() == b""
+            (line,) = audit.stderr.read().splitlines()
+            assert b"interrupted" in line
+        finally:
+            audit.kill()
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_empty_path_is_not_this_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable that is not set names no log."""
+    put(tmp_path, [Row(client="10.0.0.4")])
+    monkeypatch.chdir(tmp_path)
+    ran = run("audit", "--logs", "")
+    assert ran.code == ExitCode.USAGE
+    assert "a path is empty" in ran.stderr
+
+
+def test_a_closed_standard_input_is_told(tmp_path: Path) -> None:
+    """It is no log without requests, and no crash."""
+    shell = f"exec {shlex.join(command('audit', '--logs', '-'))} <&-"
+    done = subprocess.run(["/bin/sh", "-c", shell], cwd=tmp_path, capture_output=True, timeout=60, text=True, check=False)
+    assert done.returncode == ExitCode.ATTENTION
+    assert "source_unreadable" in done.stdout

@@ -8,8 +8,9 @@ import zlib
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Final, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Final, Protocol, cast
 
 from shared.core.errors import ConfigError
 
@@ -65,8 +66,11 @@ def find_inputs(paths: Iterable[str]) -> list[LogInput]:
     inputs: dict[str, LogInput] = {}
     problems: list[str] = []
     for text in paths:
+        if not text:
+            problems.append("--logs: a path is empty")  # A variable that is not set; as a path it would be this folder.
+            continue
         if text == STDIN:
-            inputs[STDIN] = LogInput("standard input", lambda: sys.stdin.buffer, None, again=False)
+            inputs[STDIN] = LogInput("standard input", _open_stdin, None, again=False)
             continue
         found = _files(text, problems)
         if not found and not problems:
@@ -76,6 +80,19 @@ def find_inputs(paths: Iterable[str]) -> list[LogInput]:
     if problems:
         raise ConfigError(problems)
     return list(inputs.values())
+
+
+def _open_stdin() -> BinaryIO:
+    """Without a buffer: one that a thread still waits in when the process ends is a fatal error to Python.
+
+    Raises:
+        OSError: where there is none.
+
+    """
+    if sys.stdin is None:
+        message = "it is closed"
+        raise OSError(0, message)
+    return cast("BinaryIO", FileIO(sys.stdin.fileno(), closefd=False))
 
 
 def _files(text: str, problems: list[str]) -> list[Path]:
@@ -143,8 +160,7 @@ def open_blocks(source: LogInput, told: Callable[[int], None]) -> Iterator[Itera
         else:
             yield _plain(counted, head)
     finally:
-        if source.name != "standard input":
-            file.close()
+        file.close()
 
 
 def _plain(raw: Readable, head: bytes) -> Iterator[bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from collections import Counter
@@ -56,21 +57,32 @@ class Engine:
         self._trusting = trusting
         self._connection: duckdb.DuckDBPyConnection | None = None
         self.over = threading.Event()
+        """Everything is read, and what is left to do is to see what came of it."""
         self.failure = ""
         self.size = 0
         """Bytes of all lines that were read, with one for the end of each."""
 
     def share(self) -> float:
         """How much is done of what is read, from another thread; 0 to 1."""
-        if self.over.is_set() or self._connection is None:
+        connection = self._connection
+        if self.over.is_set() or connection is None:
             return float(self.over.is_set())
-        return min(max(self._connection.query_progress(), 0) / 100, 0.99)
+        return min(max(connection.query_progress(), 0) / 100, 0.99)
+
+    def interrupt(self) -> None:
+        """From another thread: end what is just being done. What has not begun yet is not ended by it."""
+        import duckdb  # noqa: PLC0415  imported already
+
+        if (connection := self._connection) is not None:
+            with contextlib.suppress(duckdb.Error):  # It may be closed by now.
+                connection.interrupt()
 
     def run(self, end: End) -> None:
         """Read the pipe and what the engine reads itself, to their end.
 
         Raises:
-            duckdb.Error: where the engine fails.
+            duckdb.Error: where the engine fails or is interrupted.
+            LeftError: where nobody waits for it any more.
 
         """
         import duckdb  # noqa: PLC0415  heavy: not before there is a file to read
@@ -98,15 +110,16 @@ class Engine:
             self._connection = connection
             try:
                 connection.execute(_GROUPED.replace("{record}", record).replace("{limits}", " ".join(limits)), parameters)
+                self.over.set()
+                self._read(connection)
             finally:
                 self._connection = None
                 self.over.set()
-            self._read(connection)
 
     def _read(self, connection: duckdb.DuckDBPyConnection) -> None:
         names = {
             hashed: (target, table)
-            for hashed, target, table in _rows(
+            for hashed, target, table in self._rows(
                 connection, "SELECT th, any_value(target), any_value(tbl) FROM g WHERE named GROUP BY th"
             )
         }
@@ -123,17 +136,26 @@ class Engine:
                 lines.read += int(count)
         texts = connection.execute("SELECT src FROM g WHERE NOT named AND st = 'b' LIMIT ?", [SAMPLES]).fetchall()
         self._pump.broken_texts += [text.encode() for (text,) in texts if text]
-        for line, count in _rows(connection, "SELECT src, n FROM g WHERE NOT named AND st = 'x'", at_once=_LINES_AT_ONCE):
+        for line, count in self._rows(connection, "SELECT src, n FROM g WHERE NOT named AND st = 'x'", at_once=_LINES_AT_ONCE):
             self._odd(line, count)
         for status, kind in (("p", Kind.PING), ("m", Kind.SCM)):
             query = "SELECT th, sum(n), min(f), max(l) FROM g WHERE named AND st = ? GROUP BY th"
-            for hashed, count, first, last in _rows(connection, query, [status]):
+            for hashed, count, first, last in self._rows(connection, query, [status]):
                 self._table(names, hashed).add(kind, _NOBODY, int(count), _moment(first), _moment(last))
         (groups,) = connection.execute("SELECT count(*) FROM g WHERE NOT named AND st = 'r'").fetchone() or (0,)
         if groups <= _FEW:
             self._one_by_one(connection, names, "SELECT th, src, up, n, f, l FROM g WHERE NOT named AND st = 'r'")
         else:
             self._by_blocks(connection, names)
+
+    def _rows(
+        self, connection: duckdb.DuckDBPyConnection, query: str, parameters: object = None, *, at_once: int = _AT_ONCE
+    ) -> Iterator[Any]:
+        """Rows of a query, some at once; to be read to their end before the next query."""
+        connection.execute(query, parameters)
+        while rows := connection.fetchmany(at_once):
+            self._pump.go_on()
+            yield from rows
 
     def _table(self, names: dict[int, tuple[str, str]], hashed: int) -> TableTally:
         target, table = names[hashed]
@@ -157,7 +179,7 @@ class Engine:
         *,
         named: bool = True,
     ) -> None:
-        for hashed, text, upstream, count, first, last in _rows(connection, query, parameters):
+        for hashed, text, upstream, count, first, last in self._rows(connection, query, parameters):
             source = resolve(None, text, self._question.ranges)
             _add(self._table(names, hashed), source, int(upstream), int(count), first, last, named=named)
 
@@ -166,7 +188,7 @@ class Engine:
         connection.execute(_BLOCKS)
         distinct: Counter[int] = Counter()
         mixed: list[str] = []
-        for hashed, block, upstream, count, first, last, sources in _rows(connection, "SELECT * FROM blocks"):
+        for hashed, block, upstream, count, first, last, sources in self._rows(connection, "SELECT * FROM blocks"):
             distinct[hashed] += sources
             cls = classify_block(*map(int, block.split(".")), self._question.ranges) if block else None
             if cls is None:
@@ -179,7 +201,7 @@ class Engine:
             self._one_by_one(connection, names, query, [sorted(set(mixed))], named=False)
         for hashed, sources in distinct.items():
             table = self._table(names, hashed)
-            top = list(_rows(connection, _TOP, [hashed]))
+            top = list(self._rows(connection, _TOP, [hashed]))
             for text, count, first, last in top:
                 found = resolve(None, text, self._question.ranges)
                 if found.cls is not AddressClass.ABSENT:
@@ -206,15 +228,6 @@ def _add(  # noqa: PLR0913, PLR0917  one group
     for kind, share in ((Kind.UPSTREAM, upstream), (Kind.OTHER, count - upstream)):
         if share:
             table.add(kind, source, share, _moment(first), _moment(last), named=named)
-
-
-def _rows(
-    connection: duckdb.DuckDBPyConnection, query: str, parameters: object = None, *, at_once: int = _AT_ONCE
-) -> Iterator[Any]:
-    """Rows of a query, some at once; to be read to their end before the next query."""
-    connection.execute(query, parameters)
-    while rows := connection.fetchmany(at_once):
-        yield from rows
 
 
 def _config(folder: Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ documents, application logs) are read record by record in Python.
 from __future__ import annotations
 
 import asyncio
-import os
+import contextlib
 import re
 import tempfile
 import threading
@@ -25,12 +25,15 @@ from shared.adapters.log_pump import Pump, open_pipe
 from shared.core.traffic import TrafficReading
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
+    from shared.adapters.log_pump import End
     from shared.ports import TrafficQuestion
 
 _WHOLE: Final = 8 << 20
 """Bytes; plain JSON lines that are at least as long are read by the engine itself."""
+_MOMENT: Final = 0.05
+"""Seconds between two looks whether somebody still waits."""
 
 
 class LogFiles:
@@ -67,11 +70,21 @@ class LogFiles:
         return None if None in sizes else sum(size or 0 for size in sizes)
 
     async def read(self, question: TrafficQuestion) -> TrafficReading:
-        """Read everything once, in a thread of its own."""
-        return await asyncio.to_thread(self.read_now, question)
+        """Read everything once, in a thread of its own, which ends soon where nobody waits for it any more."""
+        leave = threading.Event()
+        try:
+            return await asyncio.to_thread(self.read_now, question, leave)
+        finally:
+            leave.set()
 
-    def read_now(self, question: TrafficQuestion) -> TrafficReading:
-        """Read everything once; returns when it is done."""
+    def read_now(self, question: TrafficQuestion, leave: threading.Event | None = None) -> TrafficReading:
+        """Read everything once; returns when it is done.
+
+        Raises:
+            LeftError: soon after another thread has set ``leave``.
+
+        """
+        leave = leave or threading.Event()
         whole = frozenset(one.name for one in self.inputs if _is_plain(one, self._format)) if self._can_repeat else frozenset()
         told = 0
 
@@ -82,7 +95,7 @@ class LogFiles:
 
         attempts = [(whole, True), (whole, False)] if whole else []
         for itself, trusting in (*attempts, (frozenset[str](), False)):
-            reading = self._read(question, itself, progress, trusting=trusting)
+            reading = self._read(question, itself, progress, leave, trusting=trusting)
             if reading is not None:
                 return reading
             progress(-told)
@@ -93,7 +106,13 @@ class LogFiles:
         return all(one.again for one in self.inputs)
 
     def _read(
-        self, question: TrafficQuestion, whole: frozenset[str], progress: Callable[[int], None], *, trusting: bool
+        self,
+        question: TrafficQuestion,
+        whole: frozenset[str],
+        progress: Callable[[int], None],
+        leave: threading.Event,
+        *,
+        trusting: bool,
     ) -> TrafficReading | None:
         """Read everything, the files named ``whole`` by the engine itself; None where they cannot be read so.
 
@@ -107,14 +126,19 @@ class LogFiles:
             thread = threading.Thread(target=pump.run, args=(writing, engine), name="log reader", daemon=True)
             thread.start()
             try:
-                engine.run(reading)
+                with _ending(leave, pump, engine, writing):
+                    engine.run(reading)
             except duckdb.Error as error:
                 # A file that it reads itself may be gone or of another encoding: the pump says which.
                 engine.failure = type(error).__name__  # Its message may quote a line.
             finally:
                 engine.over.set()
-                os.close(reading.release())
-                thread.join()
+                reading.close()
+                while thread.is_alive() and not leave.is_set():
+                    thread.join(_MOMENT)
+                if leave.is_set():  # The thread may wait for its input as long as that takes; it does nothing with it.
+                    pump.leave(writing)
+        pump.go_on()
         if pump.failure is not None:
             raise pump.failure
         if engine.failure or not pump.is_accounted(engine.size):
@@ -123,6 +147,24 @@ class LogFiles:
             pump.problem(f"the engine failed: {engine.failure}" if engine.failure else "the engine lost lines")
         pump.find_broken()
         return TrafficReading(tables=pump.tally.end(), problems=tuple(dict.fromkeys(pump.problems)), lines=pump.lines)
+
+
+@contextlib.contextmanager
+def _ending(leave: threading.Event, pump: Pump, engine: Engine, writing: End) -> Iterator[None]:
+    """While the engine runs: end it once somebody has set ``leave``."""
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(_MOMENT):
+            if leave.is_set():
+                pump.leave(writing)
+                engine.interrupt()  # Again and again: between two queries there is nothing to end.
+
+    threading.Thread(target=watch, name="log watcher", daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()
 
 
 def _is_plain(source: LogInput, log_format: LogFormat) -> bool:

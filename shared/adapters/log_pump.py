@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 import re
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -37,19 +38,24 @@ _MOMENT: Final = 0.1
 """Seconds between two looks at how far the engine is."""
 
 
+class LeftError(Exception):
+    """Nobody waits for the reading any more."""
+
+
 class End:
-    """One end of a pipe, closed once."""
+    """One end of a pipe, closed once, whichever thread is the first."""
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
         self._open = True
+        self._closing = threading.Lock()
 
-    def release(self) -> int:
-        """The descriptor, to be closed by the caller; a closed one's stand-in the second time."""
-        if self._open:
-            self._open = False
-            return self.descriptor
-        return os.open(os.devnull, os.O_RDONLY)
+    def close(self) -> None:
+        """Close it where nobody has."""
+        with self._closing:
+            if self._open:
+                self._open = False
+                os.close(self.descriptor)
 
 
 @contextlib.contextmanager
@@ -63,7 +69,7 @@ def open_pipe() -> Iterator[tuple[End, End]]:
         yield ends
     finally:
         for end in ends:
-            os.close(end.release())
+            end.close()
 
 
 @dataclass(slots=True)
@@ -128,11 +134,34 @@ class Pump:
         self._descriptor = -1
         self._given = 0
         self._is_fit = True
+        self._is_left = False
+        self._writing = threading.Lock()
 
     @property
     def whole(self) -> list[str]:
         """The paths of the files that the engine reads itself."""
         return [str(one.path) for one in self._whole]
+
+    def leave(self, end: End) -> None:
+        """From another thread: read no more, and end the engine's pipe unless a line is just being written into it."""
+        self._is_left = True
+        if self._writing.acquire(blocking=False):
+            end.close()
+            self._writing.release()
+
+    def go_on(self) -> None:
+        """Look whether somebody still waits.
+
+        Raises:
+            LeftError: where nobody does.
+
+        """
+        if self._is_left:
+            raise LeftError
+
+    def _told(self, count: int) -> None:
+        self.go_on()
+        self._progress(count)
 
     # What the thread does
 
@@ -147,7 +176,7 @@ class Pump:
         except BaseException as error:  # noqa: BLE001  the caller's thread raises it
             self.failure = error
         finally:
-            os.close(end.release())
+            end.close()
         with contextlib.suppress(OSError):  # Then too few bytes are accounted for.
             for path in self.whole:
                 self._look_over(Path(path))
@@ -157,7 +186,7 @@ class Pump:
         """How much the engine must give back of a file that it reads itself, and whether it can have taken every line for one."""
         size, last, block = 0, _LF, bytearray(_LOOKED_AT)
         with path.open("rb", buffering=0) as file:
-            while self._is_fit and (length := file.readinto(block)):
+            while self._is_fit and not self._is_left and (length := file.readinto(block)):
                 size += length
                 last = block[length - 1]
                 self._is_fit = block.find(b"\r", 0, length) < 0
@@ -177,7 +206,7 @@ class Pump:
 
     def _file(self, source: LogInput) -> None:
         try:
-            with open_blocks(source, self._progress) as blocks:
+            with open_blocks(source, self._told) as blocks:
                 LineReader(self, source).read(blocks, self._format)
         except Truncated as error:
             self.problem(f"{source.name}: {error}")
@@ -194,8 +223,10 @@ class Pump:
         """Whole lines for the engine."""
         self._given += len(data)
         view = memoryview(data)
-        while view:
-            view = view[os.write(self._descriptor, view) :]
+        with self._writing:
+            self.go_on()  # The pipe may be closed, and its descriptor another file's.
+            while view:
+                view = view[os.write(self._descriptor, view) :]
 
     def broken(self, name: str, line: int, why: str, count: int = 1) -> None:
         """A line that cannot be read."""
@@ -204,7 +235,13 @@ class Pump:
             self.lines.samples.append(BrokenLine(file=name, line=line, why=why))
 
     def request(self, request: Request | None, count: int = 1) -> None:
-        """A record read in Python; None where it is about no request."""
+        """A record read in Python; None where it is about no request.
+
+        Raises:
+            LeftError: where nobody waits for it.
+
+        """
+        self.go_on()
         target = self.scope.target(request.target) if request else None
         if request is None or target is None or not self.scope.holds(request.at):
             self.lines.skipped += count
@@ -222,7 +259,7 @@ class Pump:
             if not missing:
                 return
             if source.again:
-                with contextlib.suppress(OSError, Truncated), open_blocks(source, lambda _: None) as blocks:
+                with contextlib.suppress(OSError, Truncated), open_blocks(source, lambda _: self.go_on()) as blocks:
                     self._look(source, blocks, missing)
         self.lines.samples += [BrokenLine(file="standard input", line=0, why="not JSON") for _ in missing]
 

@@ -495,10 +495,16 @@ class Counted(LogFiles):
     attempts = 0
 
     def _read(
-        self, question: TrafficQuestion, whole: frozenset[str], progress: Callable[[int], None], *, trusting: bool
+        self,
+        question: TrafficQuestion,
+        whole: frozenset[str],
+        progress: Callable[[int], None],
+        leave: threading.Event,
+        *,
+        trusting: bool,
     ) -> TrafficReading | None:
         self.attempts += 1
-        return super()._read(question, whole, progress, trusting=trusting)
+        return super()._read(question, whole, progress, leave, trusting=trusting)
 
 
 @pytest.mark.parametrize(
