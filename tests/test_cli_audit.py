@@ -247,3 +247,13 @@ def test_a_closed_standard_input_is_told(tmp_path: Path) -> None:
     done = subprocess.run(["/bin/sh", "-c", shell], cwd=tmp_path, capture_output=True, timeout=60, text=True, check=False)
     assert done.returncode == ExitCode.ATTENTION
     assert "source_unreadable" in done.stdout
+
+
+@pytest.mark.parametrize(("closed", "said"), [(">&-", ""), ("2>&-", "1 private\n"), (">&- 2>&-", "")])
+def test_a_closed_output_leaves_the_exit_code(closed: str, said: str, tmp_path: Path) -> None:
+    """Whoever closes it wants no answer in words, or none of its complaints; it is no failure."""
+    line = shlex.join(command("audit", "--logs", put(tmp_path, PRIVATE)))
+    done = subprocess.run(["/bin/sh", "-c", f"exec {line} {closed}"], capture_output=True, timeout=60, text=True, check=False)
+    assert (done.returncode, done.stderr) == (ExitCode.OK, "")
+    assert done.stdout.endswith(said)
+    assert bool(done.stdout) == bool(said)

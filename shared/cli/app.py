@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from shared.cli.terminal import say
+from shared.cli.terminal import say, stand_in
 
 _NAMES: Final = ("sweep", "explain", "decide", "request", "audit", "report", "allowlist", "config", "alerts", "ledger", "demo")
 """Of commands and of groups, each in the module of its name."""
@@ -61,4 +61,5 @@ def _root(
 
 def main() -> None:
     """The entry point; ends the process with the command's exit code."""
+    stand_in()
     app()

@@ -26,6 +26,16 @@ LOGGER: Final = logging.getLogger("linkguard")
 _NARROW: Final = 80
 
 
+def stand_in() -> None:
+    """Where standard output or error is closed, the null device: whoever closed it wants the exit code alone.
+
+    Left closed, the next file that is opened would take its number.
+    """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115  open as long as the process
+
+
 def style_of(stream: TextIO, environ: Mapping[str, str]) -> Style:
     """How text for this stream may look."""
     if not stream.isatty():
