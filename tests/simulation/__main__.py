@@ -6,6 +6,7 @@ import argparse
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tests.simulation import mutation, reliability
 from tests.simulation.campaign import campaign
@@ -15,13 +16,16 @@ from tests.simulation.shrink import cut, shrink
 from tests.simulation.story import Story, from_json
 from tests.simulation.telling import tell
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 REPLAY = ".venv/bin/python -m tests.simulation replay"
 ENOUGH = 10_000
 """Seeds that make figures worth a page."""
 
 
-def main() -> int:
-    """Run what is asked for; 1 where an invariant is broken, or a planted bug is not caught."""
+def main(words: Sequence[str] | None = None) -> int:
+    """Run what is asked for; 1 where an invariant is broken or a planted bug is not caught, 2 where it cannot be done."""
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
     commands = parser.add_subparsers(required=True)
     seeds = commands.add_parser("run", help="run the stories of many seeds")
@@ -45,7 +49,7 @@ def main() -> int:
     mutants.add_argument("--only", default="", help="the name of one of them")
     mutants.add_argument("--write", action="store_true", help="put the table into docs/reliability.md")
     mutants.set_defaults(do=_mutants)
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(words)
     result: int = arguments.do(arguments)
     return result
 
@@ -87,6 +91,9 @@ def _replay(arguments: argparse.Namespace) -> int:
         story = cut(story, part)
     with mutation.planted(arguments.mutant):
         outcome = run(story, die_at=arguments.die_at)
+        if arguments.die_at and not (outcome.violations or arguments.die_at in outcome.died_at):
+            sys.stderr.write(f"no worker came to {arguments.die_at} in this story\n")
+            return 2
         if outcome.violations and arguments.shrink:
             which = f"--story {arguments.story}" if arguments.story else f"--seed {arguments.seed}"
             mutant = f" --mutant {arguments.mutant}" if arguments.mutant else ""

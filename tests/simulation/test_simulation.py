@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.simulation.__main__ import main
 from tests.simulation.campaign import campaign
 from tests.simulation.generator import story_of
 from tests.simulation.happened import CATALOGUE, Happened
@@ -118,6 +119,14 @@ def test_a_worker_dies_at_every_await_that_one_comes_to() -> None:
     assert result.awaits
     assert result.awaits <= result.died_at
     assert result.failed == []
+
+
+def test_a_story_in_which_nobody_dies_where_somebody_has_to_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    """The lines of the services move: that nothing is broken would be no news of the await that was meant."""
+    place = min(run(story_of(2)).awaits)
+    for die_at, status in ((place, 0), ("step.py:1", 2)):
+        assert main(["replay", "--seed", "2", "--die-at", die_at]) == status
+        assert ("no worker came to step.py:1" in capsys.readouterr().err) is (status == 2)
 
 
 def test_a_planted_bug_is_caught_shrunk_and_gone_again() -> None:
