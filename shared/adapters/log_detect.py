@@ -28,7 +28,7 @@ def detect(head: bytes) -> LogFormat:
         except (msgspec.DecodeError, RecursionError):
             # A whole document, written over several lines or longer than what was looked at; or one broken line of many.
             return LogFormat.JSON if re.match(r'\{\s*(?:$|"(?:tables|records|value)")', first) else LogFormat.JSONL
-        return LogFormat.JSON if isinstance(record, dict) and record.keys() & {"tables", "records"} else LogFormat.JSONL
+        return LogFormat.JSON if isinstance(record, dict) and _is_document(record) else LogFormat.JSONL
     names = {re.sub(r"[^a-z0-9]", "", re.sub(r"\[.*?\]", "", name).lower()) for name in first.split(",")}
     if newline and len(names) > 1 and names & _COLUMNS:
         return LogFormat.CSV
@@ -36,4 +36,10 @@ def detect(head: bytes) -> LogFormat:
     return LogFormat.JSONL if looks_json and "orwarded" not in text else LogFormat.TEXT
 
 
+def _is_document(record: dict[str, object]) -> bool:
+    """Whether an object on one line is a whole log. A ``value`` alone may be any record's own."""
+    return bool(record.keys() & {"tables", "records"}) or (isinstance(record.get("value"), list) and record.keys() <= _OF_A_LIST)
+
+
+_OF_A_LIST: Final = {"value", "nextLink", "@odata.context", "@odata.nextLink"}
 _COLUMNS: Final = {"timegenerated", "cip", "clientip", "csuristem", "xforwardedfor", "message", "resourceid", "time"}

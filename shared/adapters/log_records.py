@@ -334,7 +334,7 @@ class W3C:
             target=row.get("ssitename"),
             table=W3C_LOG,
             method=row.get("csmethod"),
-            path=row.get("csuristem"),
+            path=_path(row.get("csuristem") or row.get("csuri")),
             host=row.get("cshost"),
             agent=row.get("csuseragent"),
             forwarded=tuple(forwarded),

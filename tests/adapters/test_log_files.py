@@ -359,9 +359,10 @@ def test_a_field_that_is_spelt_otherwise_is_read_all_the_same(spelt: dict[str, s
 @pytest.mark.parametrize("path", ["/runtime/webhooks/signalr?code=sesame", "https://contoso-func/runtime/webhooks/signalr/"])
 def test_a_path_may_be_a_whole_url(path: str, tmp_path: Path) -> None:
     """An export may hold more than the stem; the same call is then the same call."""
-    for shape in (logs.windows, logs.linux, logs.workspace):
-        (table,) = read(put(tmp_path, shape(Row(client="8.8.8.8", path=path)))).tables
+    for shape in (*map(joined, (logs.windows, logs.linux, logs.workspace)), logs.workspace_csv, logs.w3c):
+        (table,) = read(put(tmp_path, shape([Row(client="8.8.8.8", path=path)]))).tables
         assert table.upstream == {AddressClass.PUBLIC: 1}
+    assert "sesame" not in repr(table)
 
 
 @pytest.mark.parametrize("shape", ["application", "properties", "w3c"])
@@ -628,6 +629,8 @@ def test_a_named_pipe(tmp_path: Path) -> None:
         (b'{"tables":[{"name"', LogFormat.JSON),
         (b'{\n "tables"', LogFormat.JSON),
         (b'{"records": [{"time": "x"}]}\n', LogFormat.JSON),
+        (b'{"value": [{"time": "x"}]}\n', LogFormat.JSON),
+        (b'{"value": [1], "time": "x"}\n', LogFormat.JSONL),
         (b'{"time": "x"}\n', LogFormat.JSONL),
         (b'{"time": "x"\n{"time": "y"}\n', LogFormat.JSONL),
         (b"TimeGenerated [UTC],CIp\n", LogFormat.CSV),
