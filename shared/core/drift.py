@@ -15,7 +15,7 @@ from shared.core.allowlist import Allowlist, Effect
 from shared.core.arm_id import fold_case
 from shared.core.decide import UNSUPPORTED_TIERS
 from shared.core.finding import Finding, FindingId, Severity
-from shared.core.history import Outcome
+from shared.core.history import NOT_OURS, Outcome
 from shared.core.model import ConnectionStatus, LinkProvisioning, LinkStatus, SignalR, Target
 from shared.core.observation import Incarnation
 
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 EXPIRES_SOON: Final = timedelta(days=14)
 """How long before a rule's last day is over a person is told."""
 
-_NO_EXPLANATION: Final = frozenset({Outcome.NOT_WRITTEN, Outcome.ABANDONED, Outcome.TAKEN_BACK})
 _BROKEN: Final = frozenset({LinkStatus.REJECTED, LinkStatus.DISCONNECTED, LinkStatus.TIMEOUT})
 _WAITING: Final = frozenset({LinkStatus.PENDING, LinkStatus.UNKNOWN})
 
@@ -56,7 +55,7 @@ def explained_by(history: History, connection: ArmId) -> Intent | None:
     A connection that a person took over as it was is in :attr:`History.adopted` instead.
     """
     approval = history.approval_of(connection)
-    return None if approval is None or approval.outcome in _NO_EXPLANATION else approval
+    return None if approval is None or approval.outcome in NOT_OURS else approval
 
 
 def unruled(correlation: Correlation) -> Iterator[Intent]:

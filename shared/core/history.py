@@ -54,6 +54,9 @@ FINAL: Final = frozenset(
     {Outcome.NOT_WRITTEN, Outcome.ABANDONED, Outcome.CONFIRMED, Outcome.AMBIGUOUS, Outcome.TAKEN_BACK, Outcome.SUPERSEDED}
 )
 
+NOT_OURS: Final = frozenset({Outcome.NOT_WRITTEN, Outcome.ABANDONED, Outcome.TAKEN_BACK})
+"""Ends of an approval after which it does not explain why its connection is Approved."""
+
 
 class HumanDecision(StrEnum):
     """What a person decided."""

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from shared.core.allowlist import OnRemoval, Rule
-from shared.core.history import Action, Intent
+from shared.core.history import NOT_OURS, Action, Intent
 from shared.core.ledger import Entry, JsonObject, RecordKind, digest
 from shared.core.model import Connection, ConnectionStatus
 from shared.core.verdict import Mode
@@ -88,6 +88,8 @@ def _brakes(evidence: RevokeEvidence) -> Iterator[str]:
         yield "a person decided about this connection"
     if evidence.approval.action is not Action.APPROVE or evidence.approval.connection != evidence.connection.id:
         yield "the approval is not of this connection"
+    if evidence.approval.outcome in NOT_OURS:
+        yield f"somebody else approved it: our approval is {evidence.approval.outcome}"
     if not asks_for_it(evidence.rule):
         yield "the rule that it was approved by did not ask for revoking"
     if evidence.still_allowed_by:

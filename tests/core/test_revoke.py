@@ -10,7 +10,7 @@ import pytest
 
 from shared.core.allowlist import Effect, IdPattern, OnRemoval
 from shared.core.drift import unruled
-from shared.core.history import Action, Outcome
+from shared.core.history import NOT_OURS, Action, Outcome
 from shared.core.model import ConnectionStatus, LinkStatus
 from shared.core.revoke import Keep, Revoke, RevokeEvidence, judge_revocation
 from shared.core.verdict import Mode
@@ -43,6 +43,7 @@ DUE = RevokeEvidence(
         ({"approval": replace(APPROVAL, by_person=True)}, "a person decided"),
         ({"approval": replace(APPROVAL, action=Action.REJECT)}, "not of this connection"),
         ({"connection": a_connection(number=2, status=ConnectionStatus.APPROVED)}, "not of this connection"),
+        *(({"approval": replace(APPROVAL, outcome=outcome)}, f"our approval is {outcome.value}") for outcome in sorted(NOT_OURS)),
         ({"rule": a_rule()}, "did not ask"),
         ({"rule": None}, "did not ask"),
         ({"still_allowed_by": ("expired-long-ago",)}, "expired-long-ago names its service and target"),
