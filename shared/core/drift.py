@@ -80,7 +80,7 @@ def _of_approved(correlation: Correlation, connection: Connection, scanned: Coll
             severity=Severity.CRITICAL,
             target=str(target),
             about=connection.id.key,
-            message=f"{connection.id} is Approved, and the ledger has no approval or adoption of it: "
+            message=f"{connection.id} is Approved, and no approval or adoption in the ledger explains it: "
             f"linkguard decide {connection.id} --adopt --reason TEXT, or --reject",
             facts={"endpoint": connection.endpoint_id, "description": connection.description},
         )

@@ -149,7 +149,9 @@ async def _stopped(engine: Engine, made: Decision) -> bool:
 
 
 async def adoptable(engine: Engine) -> tuple[ArmId, ...]:
-    """Every connection of a watched target that is Approved and that the ledger does not explain.
+    """Every connection of a watched target that is Approved and that the ledger knows nothing of.
+
+    One of which it has an approval that failed or was taken back is a person's to look at by itself.
 
     Raises:
         AzureError: where Azure could not be read.
