@@ -362,7 +362,7 @@ def test_a_path_may_be_a_whole_url(path: str, tmp_path: Path) -> None:
     for shape in (*map(joined, (logs.windows, logs.linux, logs.workspace)), logs.workspace_csv, logs.w3c):
         (table,) = read(put(tmp_path, shape([Row(client="8.8.8.8", path=path)]))).tables
         assert table.upstream == {AddressClass.PUBLIC: 1}
-    assert "sesame" not in repr(table)
+        assert "sesame" not in repr(table)
 
 
 @pytest.mark.parametrize("shape", ["application", "properties", "w3c"])
