@@ -17,7 +17,9 @@ GROUP = "/subscriptions/00000000-0000-0000-0000-0000000000a1/resourceGroups/cont
 SERVICE = ArmId.parse(f"{GROUP}/Microsoft.SignalRService/SignalR/contoso-signalr")
 SITE = ArmId.parse(f"{GROUP}/Microsoft.Web/sites/contoso-func")
 
-names = st.text(st.characters(exclude_categories=["Z", "C"], exclude_characters="/?#%&\\"), min_size=1, max_size=40)
+names = st.text(st.characters(exclude_categories=["Z", "C"], exclude_characters="/?#%&\\"), min_size=1, max_size=40).filter(
+    lambda name: name not in {".", ".."}
+)
 tokens = st.text(st.sampled_from("abcXYZ019-_"), min_size=1, max_size=64)
 moments = st.datetimes(timezones=st.just(UTC))
 
