@@ -136,6 +136,12 @@ def test_nothing_secret_or_active_in_any_output(form: str, tmp_path: Path) -> No
     ran = run("audit", "--logs", put(tmp_path, [*PUBLIC, HOSTILE]), str(tmp_path / "broken.json"), broken, "--format", form)
     assert ran.code == 1
     assert SECRET not in ran.stdout + ran.stderr
+    assert "\u202e" not in ran.stdout
+    if form in {"text", "html"}:
+        verdicts = re.findall(
+            r"^public-seen|^inconclusive|(?<=>)public-seen(?=</span>)|(?<=>)inconclusive(?=</span>)", ran.stdout, re.MULTILINE
+        )
+        assert verdicts == ["public-seen", "inconclusive"], "the worst stands first"
     if form == "html":
         assert "<b>" not in ran.stdout
         assert "<script" not in ran.stdout
@@ -170,6 +176,21 @@ def test_a_workspace(tmp_path: Path) -> None:
         }
         ran = run("audit", "--workspace", WORKSPACE, "--json", **settings)
         assert (ran.code, ran.json["targets"][0]["verdict"], ran.json["lines"]) == (0, "private", None)
+        # A file that says nothing takes nothing from what the workspace says; one that could not be read does.
+        nothing, damaged = tmp_path / "nothing", tmp_path / "damaged"
+        nothing.write_bytes(b"")
+        damaged.write_bytes(b"\x1f\x8b\x08")
+        target = ("--target", SITE, "--workspace", WORKSPACE, "--json")
+        ran = run("audit", "--logs", str(nothing), *target, **settings)
+        assert (ran.code, ran.json["targets"][0]["verdict"]) == (0, "private")
+        ran = run("audit", "--logs", str(damaged), *target, **settings)
+        assert (ran.code, ran.json["targets"][0]["reasons"][0]["code"]) == (1, "source_unreadable")
+        # A workspace may be stale without --until, which then is now.
+        azure.logs.engines[WORKSPACE] = Workspace(
+            AppServiceHTTPLogs=[{**row, "TimeGenerated": (now - timedelta(hours=3)).isoformat()}]
+        )
+        ran = run("audit", "--workspace", WORKSPACE, "--json", **settings)
+        assert (ran.code, [one["code"] for one in ran.json["targets"][0]["reasons"]]) == (1, ["stale"])
         settings["LINKGUARD_AUDIT_TABLES"] = "AppServiceHTTPLogs,AppTraces"
         ran = run("audit", "--workspace", WORKSPACE, "--json", **settings)
         assert (ran.code, ran.json["targets"][0]["reasons"][0]["code"]) == (3, "source_unreadable")

@@ -9,7 +9,7 @@ from shared.core.address import AddressClass
 from shared.core.finding import Severity
 from shared.core.finding_life import Life
 from shared.core.ledger import digest
-from shared.core.traffic import PublicSeen, verdict_name
+from shared.core.traffic import PublicSeen, rank, verdict_name
 from shared.report.csv_text import csv_text
 from shared.report.escape import clean
 from shared.report.ocsf import OcsfClass, OcsfFinding, ocsf_lines
@@ -82,8 +82,7 @@ def _time(moment: datetime | None) -> str:
 
 
 def _worst_first(targets: Iterable[TargetTraffic]) -> list[TargetTraffic]:
-    order = list(_STYLES)[::-1]
-    return sorted(targets, key=lambda one: (-order.index(verdict_name(one.verdict)) % len(order), one.target))
+    return sorted(targets, key=lambda one: (rank(one.verdict), one.target))
 
 
 def audit_csv(targets: Iterable[TargetTraffic]) -> str:
