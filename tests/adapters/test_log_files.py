@@ -76,6 +76,14 @@ SHAPES: dict[str, Callable[[list[Row]], str]] = {
 
 
 @pytest.mark.parametrize("shape", SHAPES)
+def test_a_caller_who_calls_itself_a_ping_is_none(shape: str, tmp_path: Path) -> None:
+    """Anybody may write the platform's user agent; the platform pings from the machine itself."""
+    rows = [Row(client="10.0.0.4"), Row(client="8.8.8.8", agent="AlwaysOn"), Row(client="8.8.8.8", agent="HealthCheck/1.0")]
+    (table,) = read(put(tmp_path, SHAPES[shape](rows))).tables
+    assert (table.pings, table.upstream) == (0, {AddressClass.PRIVATE: 1, AddressClass.PUBLIC: 2})
+
+
+@pytest.mark.parametrize("shape", SHAPES)
 def test_every_shape_says_the_same(shape: str, tmp_path: Path) -> None:
     """The same requests in any shape have the same counts, and the same verdict."""
     for rows, verdict in ((ROWS, Private()), ([*ROWS, PUBLIC], PublicSeen())):
@@ -386,6 +394,11 @@ def test_broken_lines_are_counted_and_placed(tmp_path: Path) -> None:
     """A broken line is neither fatal nor silent; it is told by its place, never by what it says."""
     good = logs.windows(ROWS[0])
     path = put(tmp_path, good + "{sesame\n" + good + "[1]\n" + good + '"\x01"\n')
+    # What the engine's JSON allows and JSON does not, where only the reader in Python knows what is in the line.
+    lenient = put(tmp_path, good + '{"message": "x_forwarded_for=10.0.0.4 sesame",}\n' + good, "lenient")
+    lines = read(lenient).lines
+    assert lines is not None
+    assert (lines.read, lines.broken, [one.line for one in lines.samples]) == (2, 1, [2])
     reading = read(path)
     assert reading.lines is not None
     assert (reading.lines.read, reading.lines.broken, reading.lines.skipped) == (3, 3, 0)
@@ -526,7 +539,8 @@ def test_large_files_are_read_by_the_engine_itself(what: bytes, attempts: int, t
 
     The progress ends at their size.
     """
-    path = put(tmp_path, _GOOD * 40_000 + what + _GOOD * 3, "resourceId=/y=2026/m=11/d=23/h=10/m=00/PT1H.json")
+    text = _GOOD * 40_000 + what + _GOOD * 3
+    path = put(tmp_path, text[:-1], "resourceId=/y=2026/m=11/d=23/h=10/m=00/PT1H.json")  # An end of the last line may be missing.
     small = put(tmp_path, _GOOD, "small.json")
     told: list[int] = []
     source = Counted([str(path), str(small)], progress=told.append)
@@ -535,6 +549,7 @@ def test_large_files_are_read_by_the_engine_itself(what: bytes, attempts: int, t
     assert reading.problems == ()
     assert reading.lines is not None
     assert reading.lines.total == lines_of(path.read_bytes()) + 1
+    assert [one.line for one in reading.lines.samples] == [40_001] * reading.lines.broken
     assert reading.lines.read == sum(reading.tables[0].requests.values()) >= 40_003
     assert sum(told) == source.size
 
@@ -575,6 +590,7 @@ def test_many_sources_are_the_same_by_blocks(tmp_path: Path, monkeypatch: pytest
     """Classified block by block, the result is the same as one by one."""
     clients = [f"{a}.{b}.{c}.7" for a in (10, 20, 172, 192, 203) for b in (0, 16, 168) for c in range(40)]
     clients += ["203.0.113.5", "192.0.2.1", "::1", "2603::1", "junk", "10.0.0.1:55", "999.1.1.1", "01.2.3.4", ""]
+    clients += ["10.0.0.1.8", "10.0.0.1 8.8.8.8"]
     rows = [Row(client=client, second=n % 50, method="GET" if n % 3 else "POST") for n, client in enumerate(clients * 2)]
     path = put(tmp_path, "".join(map(logs.windows, rows)))
     (one_by_one,) = read(path).tables
@@ -636,6 +652,7 @@ def test_a_named_pipe(tmp_path: Path) -> None:
         (b"TimeGenerated [UTC],CIp\n", LogFormat.CSV),
         (b"", LogFormat.TEXT),
         (b'oops\n{"time": "y"}\n', LogFormat.JSONL),
+        (b'POST / X-Forwarded-For: 8.8.8.8\n{"time": "y"}\n', LogFormat.TEXT),
     ],
 )
 def test_detection(head: bytes, log_format: LogFormat) -> None:
