@@ -150,6 +150,18 @@ def test_nothing_secret_or_active_in_any_output(form: str, tmp_path: Path) -> No
             assert not any(cell.startswith(("=", "+", "@", "-")) for cell in row)
 
 
+@pytest.mark.parametrize("form", ["text", "json", "csv", "ocsf", "html"])
+def test_a_files_name_does_nothing_where_it_is_shown(form: str, tmp_path: Path) -> None:
+    """Whoever may put a file into a folder of logs chooses its name: it neither turns text around nor is markup."""
+    (tmp_path / "a\u202e\x1b[2J<i>.gz").write_bytes(b"\x1f\x8b\x08")
+    put(tmp_path, PRIVATE)
+    ran = run("audit", "--logs", str(tmp_path), "--format", form)
+    assert ran.code == 1
+    assert "\u202e" not in ran.stdout
+    assert "\x1b" not in ran.stdout
+    assert form != "html" or "<i>" not in ran.stdout
+
+
 def test_ocsf(tmp_path: Path) -> None:
     """Public calls are Detection Findings, anything else Compliance Findings, each valid by OCSF's own schema."""
     schema = OcsfJsonSchemaEmbedded(get_ocsf_schema(version="1.8.0"))

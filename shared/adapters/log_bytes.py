@@ -153,6 +153,8 @@ def open_blocks(source: LogInput, told: Callable[[int], None]) -> Iterator[Itera
     try:
         counted = _Counted(file, told)
         head = counted.read(BLOCK)
+        while len(head) < len(_ZSTD) and (more := counted.read(BLOCK)):
+            head += more  # A pipe gives what is there, be it one byte.
         if head.startswith(_GZIP):
             yield _gunzip(counted, head)
         elif head.startswith(_ZSTD):

@@ -13,9 +13,13 @@ BOM: Final = b"\xef\xbb\xbf"
 """Before UTF-8, where somebody thought that it was needed."""
 
 
+LOOKED_AT: Final = 64 << 10
+"""Bytes of a log's beginning that tell how it is written."""
+
+
 def detect(head: bytes) -> LogFormat:
     """How a log is written, by its beginning."""
-    text = head[:65536].decode(errors="replace").lstrip()
+    text = head[:LOOKED_AT].decode(errors="replace").lstrip()
     first, newline, _ = text.partition("\n")
     if text.startswith("#"):
         return LogFormat.W3C

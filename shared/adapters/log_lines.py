@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from shared.adapters.log_bytes import LONGEST_LINE
-from shared.adapters.log_detect import BOM, detect
+from shared.adapters.log_detect import BOM, LOOKED_AT, detect
 from shared.adapters.log_documents import NoDocumentError, read_records
 from shared.adapters.log_format import LogFormat
 from shared.adapters.log_records import W3C, from_object, from_text
@@ -35,7 +35,7 @@ class LineReader:
     def read(self, blocks: Iterator[bytes], log_format: LogFormat) -> None:
         """Read the file, which comes as blocks, to its end."""
         head = next(blocks, b"").removeprefix(BOM)
-        while len(head) < _BOM_AND_LINE and (more := next(blocks, b"")):
+        while len(head) < LOOKED_AT and (more := next(blocks, b"")):
             head = (head + more).removeprefix(BOM)
         if log_format is LogFormat.AUTO:
             log_format = detect(head)
@@ -49,8 +49,8 @@ class LineReader:
             case LogFormat.CSV:
                 self._csv(self._text_lines(chunks))
             case LogFormat.TEXT:
-                for number, line in self._text_lines(chunks):
-                    self._text(number, line)
+                for _, line in self._text_lines(chunks):
+                    self._text(line)
             case LogFormat.JSON:
                 self._document(head, blocks)
 
@@ -132,7 +132,7 @@ class LineReader:
                 else:
                     yield self._number, text[:-1].removesuffix("\r")
 
-    def _text(self, number: int, line: str) -> None:
+    def _text(self, line: str) -> None:
         if line.lstrip()[:1] == "{":
             try:
                 self._pump.request(from_object(msgspec.json.decode(line)))
@@ -140,7 +140,6 @@ class LineReader:
                 pass
             else:
                 return
-        del number
         self._pump.request(from_text(line))
 
     def _w3c(self, lines: Iterable[tuple[int, str]]) -> None:
@@ -203,9 +202,6 @@ class LineReader:
         except NoDocumentError as error:
             self._pump.broken(self._name, records + 1, str(error))
             self._pump.problem(f"{self._name}: {error}")
-
-
-_BOM_AND_LINE: Final = 4096
 
 
 def _lines(chunk: bytes) -> list[bytes]:

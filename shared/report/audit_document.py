@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from shared.core.traffic_record import counts, source_item, table_body, verdict_body
+from shared.core.traffic_record import verdict_body
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from shared.core.ledger import Json, JsonObject
     from shared.core.traffic import Lines, TargetTraffic
-
-__all__ = ["audit_document", "counts", "source_item", "table_body"]
 
 
 def audit_document(targets: Iterable[TargetTraffic], lines: Lines | None) -> JsonObject:

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -145,6 +146,26 @@ def test_standard_input() -> None:
     text = logs.windows(ROWS[0]).encode() * 20_000 + b"\n{broken\n"
     done = subprocess.run([sys.executable, "-c", script], input=text, capture_output=True, check=True, timeout=60)
     assert done.stdout.split() == [b"20000", b"1", b"1"]
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, zstd.compress])
+def test_a_pipe_that_gives_a_byte_at_a_time(pack: Callable[[bytes], bytes]) -> None:
+    """What a log is shows at its beginning, however little of it is there at first."""
+    script = (
+        "import sys; from shared.adapters.log_files import LogFiles; from shared.ports import TrafficQuestion\n"
+        "r = LogFiles(['-']).read_now(TrafficQuestion()); print(r.lines.read, r.lines.broken, len(r.problems))"
+    )
+    read_end, write_end = os.pipe()
+    with subprocess.Popen([sys.executable, "-c", script], stdin=read_end, stdout=subprocess.PIPE) as reader:
+        os.close(read_end)
+        assert reader.stdout is not None
+        with open(write_end, "wb", buffering=0) as file:  # noqa: PTH123  a descriptor
+            data = pack("".join(map(logs.windows, ROWS)).encode())
+            for at in range(8):
+                file.write(data[at : at + 1])
+                time.sleep(0.1 if at else 1)  # The reader has to be there first.
+            file.write(data[8:])
+        assert reader.stdout.read().split() == [b"7", b"0", b"0"]
 
 
 def test_forwarded_headers_win_over_the_client_address(tmp_path: Path) -> None:
