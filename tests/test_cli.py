@@ -9,6 +9,7 @@ import pty
 import re
 import signal
 import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -581,6 +582,15 @@ def commands() -> list[list[str]]:
         ["ledger", "export"],
         ["ledger", "replay"],
     ]
+
+
+def test_a_command_imports_no_other() -> None:
+    """Importing all of them takes longer than most commands do."""
+    code = "import sys; from shared.cli import app; app(['audit', '--help'], standalone_mode=False); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
+    imported = set(done.stdout.split())
+    assert "shared.cli.audit" in imported
+    assert not imported & {"shared.cli.sweep", "shared.cli.ledger", "shared.services.engine", "cryptography", "duckdb", "rich"}
 
 
 def leaves(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:  # noqa: ANN401  typer's own
