@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from shared.core.traffic import TableTally
     from shared.ports import TrafficQuestion
 
-_MEMORY: Final = "220MB"
+_MEMORY: Final = "200MB"
 """What the engine may take before it goes to disk."""
 _BUFFER: Final = 16 << 20
 """Bytes that it reads at once; more take less time and more memory."""
@@ -262,7 +262,7 @@ def _paths(*paths: str) -> str:
     return "[" + ", ".join(f"'$.{path}'" for path in paths) + "]"
 
 
-_DIAGNOSTIC: Final = _paths("time", "resourceId", "category", *(f"properties.{name}" for name in _FIELDS))
+_DIAGNOSTIC: Final = _paths("time", "resourceId", "category", *(f"properties.{name}" for name in _FIELDS[:-1]))
 """Diagnostic records whose properties are an object; the other shapes are looked for only where this one does not fit."""
 _OTHERS: Final = _paths("time", "TimeGenerated", "resourceId", "_ResourceId", "category", "Type", "properties", *_FIELDS)
 _FLAT: Final = _paths(*_FIELDS)
@@ -272,6 +272,9 @@ _NAMED: Final = "(?i)resource.?id|role.?name|site.?name"
 """Other ways to name the site. A log that names none anywhere is the engine's all the same."""
 _STEM: Final = "regexp_replace(path, '(?i)^[a-z][a-z0-9+.-]{0,9}://[^/?#]*|[?#].*$', '', 'g')"
 """The path where there is a whole URL."""
+
+_AGENT: Final = "CASE WHEN fits THEN json_extract_string(line, '$.properties.UserAgent') ELSE agent END"
+"""Of few records: a ping comes from the machine itself."""
 
 _OF_OTHERS: Final = """
 WHEN CASE WHEN resource <> '' THEN NOT list_contains($targets, upper(resource)) END
@@ -316,7 +319,7 @@ WITH raw AS (
         CASE WHEN fits THEN d[5] ELSE p[2] END AS method,
         CASE WHEN fits THEN d[6] ELSE p[3] END AS path,
         CASE WHEN fits THEN d[7] ELSE p[4] END AS host,
-        CASE WHEN fits THEN d[8] ELSE p[5] END AS agent
+        p[5] AS agent
     FROM flattened
 ), timed AS (
     SELECT *, try_cast(epoch_us(try_cast(stamp AS TIMESTAMPTZ)) AS BIGINT) AS t FROM fields
@@ -332,8 +335,8 @@ WITH raw AS (
              WHEN CASE WHEN resource IS NULL THEN regexp_matches(line, '{_NAMED}') END THEN 'x'
              WHEN CASE WHEN host IS NULL THEN regexp_matches(line, '(?i)host') END THEN 'x'
              {{limits}}
-             WHEN CASE WHEN cip IN ('127.0.0.1', '::1') THEN regexp_matches(agent, $ping) END THEN 'p'
-             WHEN host ILIKE '%.scm.%' THEN 'm'
+             WHEN CASE WHEN cip IN ('127.0.0.1', '::1') THEN regexp_matches({_AGENT}, $ping) END THEN 'p'
+             WHEN CASE WHEN contains(host, '.s') OR contains(host, '.S') THEN host ILIKE '%.scm.%' END THEN 'm'
              ELSE 'r' END AS st,
         CASE WHEN method = 'POST' AND list_contains($literal, path) THEN true
              WHEN upper(coalesce(nullif(method, ''), 'POST')) = 'POST' THEN regexp_full_match({_STEM}, $upstream) END AS upstream

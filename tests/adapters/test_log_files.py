@@ -85,6 +85,15 @@ def test_a_caller_who_calls_itself_a_ping_is_none(shape: str, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("shape", SHAPES)
+def test_an_scm_site_is_one_in_any_case(shape: str, tmp_path: Path) -> None:
+    """A host's name has no case."""
+    hosts = [f"contoso-func.{label}.azurewebsites.net" for label in ("scm", "SCM", "Scm", "sCm")]
+    rows = [Row(client="10.0.0.4"), *(Row(client="8.8.8.8", host=host) for host in hosts)]
+    (table,) = read(put(tmp_path, SHAPES[shape](rows))).tables
+    assert (table.scm, table.upstream) == (4, {AddressClass.PRIVATE: 1})
+
+
+@pytest.mark.parametrize("shape", SHAPES)
 def test_every_shape_says_the_same(shape: str, tmp_path: Path) -> None:
     """The same requests in any shape have the same counts, and the same verdict."""
     for rows, verdict in ((ROWS, Private()), ([*ROWS, PUBLIC], PublicSeen())):
