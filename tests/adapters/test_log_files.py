@@ -190,15 +190,13 @@ def test_forwarded_headers_win_over_the_client_address(tmp_path: Path) -> None:
     assert table.basis is Basis.BOTH
 
 
-@pytest.mark.parametrize(
-    "key", ["x_forwarded_for", "X-Forwarded-For", "X-FORWARDED-FOR", "x-fOrWaRdEd_foR", "x-forwArded-for", "xForwardedFor"]
-)
+@pytest.mark.parametrize("key", ["x_forwarded_for", "X-Forwarded-For", "X-FORWARDED-FOR", "x-fOrWaRdEd_fOR", "xForwardedFor"])
 @pytest.mark.parametrize("level", ["top", "properties", "text properties", "message", "plain message", "text"])
 def test_application_logs(key: str, level: str, tmp_path: Path) -> None:
     """The key in any case, wherever a logger puts it; the caller's part of the header says nothing."""
     told = {"method": "POST", "path": "/runtime/webhooks/signalr?code=sesame", key: "10.0.0.4, 8.8.8.8:443"}
     plain = f"POST /runtime/webhooks/signalr {key}=10.0.0.4, 8.8.8.8:443 user=x"
-    record: dict[str, object] = {"time": "2026-11-23T10:00:00Z", "level": "info"}
+    record: dict[str, object] = {"time": "2026-11-23T10:00:00Z", "level": "debug"}
     match level:
         case "top":
             record |= told
