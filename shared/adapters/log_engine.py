@@ -273,6 +273,9 @@ _NAMED: Final = "(?i)resource.?id|role.?name|site.?name"
 _STEM: Final = "regexp_replace(path, '(?i)^[a-z][a-z0-9+.-]{0,9}://[^/?#]*|[?#].*$', '', 'g')"
 """The path where there is a whole URL."""
 
+_ESCAPE: Final = r"\u00"
+_ESCAPED: Final = r"\\u00(?:[46][1-9A-Fa-f]|[57][0-9Aa])"
+"""A letter that is written as its number: a key may be another one than it looks."""
 _AGENT: Final = "CASE WHEN fits THEN json_extract_string(line, '$.properties.UserAgent') ELSE agent END"
 """Of few records: a ping comes from the machine itself."""
 
@@ -328,6 +331,7 @@ WITH raw AS (
         CASE WHEN broken THEN CASE WHEN line IS NULL OR ltrim(line) = '' THEN 's' ELSE 'b' END
              WHEN CASE WHEN NOT fits THEN left(ltrim(line), 1) <> '{{' END THEN 'b'
              WHEN CASE WHEN {_MAYBE_FORWARDED} THEN regexp_matches(line, '(?i)forwarded') END THEN 'x'
+             WHEN CASE WHEN contains(line, '{_ESCAPE}') THEN regexp_matches(line, '{_ESCAPED}') END THEN 'x'
              WHEN CASE WHEN cip IS NULL AND method IS NULL THEN regexp_matches(line, '{_ODD}') END THEN 'x'
              WHEN CASE WHEN cip IS NULL AND method IS NULL THEN tbl <> '{HTTP_LOGS}' END THEN 's'
              -- What is missing may be there in another spelling, and the verdict rests on it.
