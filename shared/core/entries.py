@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, assert_never
 
 from shared.core.evidence import Evidence, decision_id
-from shared.core.history import Action, HumanRecord, Intent, LastDecision, Outcome
+from shared.core.history import Action, HumanRecord, Intent, LastDecision, Outcome, written_by
 from shared.core.ledger import Entry, JsonObject, RecordKind, digest
 from shared.core.observation import Incarnation
 from shared.core.verdict import Approve, Hold, Settled, Verdict, Wait
@@ -230,7 +230,7 @@ def human_entry(chain: str, human: HumanRecord, at: datetime, *, number: int, in
 
 def description(decision_id_: str, rule: str, message: str) -> str:
     """What the approving write puts in the connection's description, for a person who looks at the site."""
-    units = f"lg:{decision_id_} {rule} {message}".encode("utf-16-le", "surrogatepass")
+    units = f"{written_by(decision_id_)} {rule} {message}".encode("utf-16-le", "surrogatepass")
     # What the cut leaves of a pair is dropped: it is no character.
     return units[: 2 * DESCRIPTION_LIMIT].decode("utf-16-le", "ignore").rstrip()
 

@@ -175,7 +175,7 @@ class History:
             for intent in self.intents.values()
             if intent.connection == connection.id and (intent.action is Action.APPROVE or intent.undoes or intent.revokes)
         )
-        return any(connection.description.startswith(f"lg:{decision}") for decision in ours)
+        return any(connection.description.startswith(written_by(decision)) for decision in ours)
 
     def spent_by(self, signature: str) -> str:
         """The confirmed approval that used up the signed message with this fingerprint; "" where none did."""
@@ -194,6 +194,11 @@ class History:
             return ""
         life, ended = Incarnation.of(link), self.revocations | self.quarantines
         return next((decision for other, decision in ended.items() if other.may_be(life)), "")
+
+
+def written_by(decision: str) -> str:
+    """How the description begins that a decision's write leaves on a connection."""
+    return f"lg:{decision}"
 
 
 def subject(connection: ArmId | None, link: ArmId | None) -> str:
