@@ -473,6 +473,16 @@ async def test_a_write_that_comes_late_is_found_behind_a_second_one_that_was_ref
     assert (await estate.kinds(), decision_about(result, pair).outcome) == (expected, "confirmed")
 
 
+async def approved_by_a_person_and_left_so(estate: Estate, worker: Worker, pair: ArmId) -> None:
+    """With other tools, another connection asking beside it: told at every look for hours, and nothing is written."""
+    estate.azure.set_status(pair, ConnectionStatus.APPROVED, description="fine")
+    estate.azure.add_connection(estate.target, "func-pe", message=MESSAGE)
+    for _ in range(5):
+        result = await worker.look(after=3601)
+        assert FindingId.APPROVED_UNEXPLAINED in {finding.id for finding in result.findings}
+    assert [write.status for write in estate.azure.writes] == ["Approved"]
+
+
 async def test_what_a_person_approves_after_we_gave_up_is_that_persons(estate: Estate, worker: Worker, pair: ArmId) -> None:
     """Given up hours ago, and approved with other tools now: told as what nothing explains, and never taken back."""
     estate.azure.links_follow = False
@@ -481,12 +491,7 @@ async def test_what_a_person_approves_after_we_gave_up_is_that_persons(estate: E
     await worker.look(after=31)
     estate.allow(a_rule(estate.service, estate.target), paused=True)
     await worker.look(after=61)
-    estate.azure.set_status(pair, ConnectionStatus.APPROVED, description="fine")
-    estate.azure.add_connection(estate.target, "func-pe", message=MESSAGE)
-    for _ in range(5):
-        result = await worker.look(after=3601)
-        assert FindingId.APPROVED_UNEXPLAINED in {finding.id for finding in result.findings}
-    assert [write.status for write in estate.azure.writes] == ["Approved"]
+    await approved_by_a_person_and_left_so(estate, worker, pair)
     assert pair in estate.azure.approved()
 
 
@@ -505,12 +510,7 @@ async def test_what_a_person_approves_after_lists_left_it_out_is_that_persons(
     estate.azure.set_status(pair, ConnectionStatus.APPROVING, description="")
     assert (await worker.look(after=15)).acted is False
     assert (await estate.kinds()) == ["intent to approve", "superseded"]
-    estate.azure.set_status(pair, ConnectionStatus.APPROVED, description="fine")
-    estate.azure.add_connection(estate.target, "func-pe", message=MESSAGE)
-    for _ in range(5):
-        result = await worker.look(after=3601)
-        assert FindingId.APPROVED_UNEXPLAINED in {finding.id for finding in result.findings}
-    assert [write.status for write in estate.azure.writes] == ["Approved"]
+    await approved_by_a_person_and_left_so(estate, worker, pair)
     assert (await estate.kinds())[:3] == ["intent to approve", "superseded", "not_written"]
 
 
