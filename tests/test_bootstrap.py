@@ -202,5 +202,5 @@ def test_importing_it_imports_no_adapter() -> None:
     code += "for one in pkgutil.iter_modules(it.__path__): __import__(f'{it.__name__}.{one.name}')\n"
     code += "print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
-    heavy = ("azure", "aiohttp", "aiosqlite", "msgspec", "shared.adapters", "typer", "rich")
+    heavy = ("azure", "aiohttp", "aiosqlite", "msgspec", "shared.adapters", "click", "rich")
     assert [name for name in done.stdout.split() if name.startswith(heavy)] == []

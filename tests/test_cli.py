@@ -13,7 +13,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
 import pytest
+from click.testing import CliRunner
 from jsonschema import Draft202012Validator
 
 from shared.cli import ExitCode, app
@@ -347,6 +349,11 @@ def test_all_wrong_settings_are_named_at_once(desk: Desk) -> None:
         ["decide", "{connection}", "--yes", "--reject", "--reason", "r" * 1001],
         ["decide", "{target}", "--yes", "--reject", "--reason", "r"],
         ["decide", "{connection}", "--reject", "--reason", "r"],
+        ["sweep", "--format", "TEXT"],
+        ["sweep", "x\x1b[2J"],
+        ["--bogus"],
+        ["ledger"],
+        ["ledger", "lst"],
         ["allowlist", "check"],
         ["allowlist", "check", "missing.yaml"],
         ["allowlist", "check", "/"],
@@ -590,19 +597,18 @@ def test_a_command_imports_no_other() -> None:
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
     imported = set(done.stdout.split())
     assert "shared.cli.audit" in imported
-    assert not imported & {"shared.cli.sweep", "shared.cli.ledger", "shared.services.engine", "cryptography", "duckdb", "rich"}
+    other = {"shared.cli.sweep", "shared.cli.ledger", "shared.services.engine", "asyncio", "cryptography", "duckdb", "rich"}
+    assert not imported & other
 
 
-def leaves(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:  # noqa: ANN401  typer's own
+def leaves(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
     for name, child in group.commands.items():
-        yield from leaves(child, (*path, name)) if hasattr(child, "commands") else [((*path, name), child)]
+        yield from leaves(child, (*path, name)) if isinstance(child, click.Group) else [((*path, name), child)]
 
 
 def test_every_command_is_tried_here() -> None:
     """None is left out of the tests of what all have in common."""
-    from typer.main import get_command  # noqa: PLC0415
-
-    known = {path for path, _ in leaves(get_command(app))}
+    known = {path for path, _ in leaves(app)}
     tried = {tuple(word for word in one if re.fullmatch("[a-z]+", word) and word != "r") for one in commands()}
     # These have test files of their own: what they read is not the desk's.
     elsewhere = {
@@ -615,7 +621,7 @@ def test_every_command_is_tried_here() -> None:
         ("demo",),
     }
     assert known == tried | elsewhere
-    for path, leaf in leaves(get_command(app)):
+    for path, leaf in leaves(app):
         options = {option for parameter in leaf.params for option in parameter.opts}
         assert {"--format", "--json", "--output", "--verbose"} <= options, path
         assert leaf.help
@@ -650,6 +656,31 @@ def test_version_and_help() -> None:
     assert re.fullmatch(r"linkguard \d+\.\d+\.\d+\n", run("--version").stdout)
     assert run("--help").code == ExitCode.OK
     assert run().code == ExitCode.USAGE
+
+
+def test_ctrl_c_before_a_command_has_begun() -> None:
+    """The same exit code as after it: 1 would say that something needs a person."""
+    code = "import importlib; from shared.cli import main\n"
+    code += "def interrupted(name): raise KeyboardInterrupt\n"
+    code += "importlib.import_module = interrupted; main()"
+    for arguments in (["sweep"], ["--help"]):
+        done = subprocess.run([*command()[:1], "-c", code, *arguments], cwd=ROOT, capture_output=True, timeout=60, check=False)
+        assert (done.returncode, done.stdout, done.stderr.strip()) == (INTERRUPTED, b"", b"")
+
+
+@pytest.mark.parametrize(
+    ("typed", "completed"),
+    [
+        ("linkguard sw", ["plain,sweep"]),
+        ("linkguard ledger re", ["plain,replay"]),
+        ("linkguard audit --log-format j", ["plain,jsonl", "plain,json"]),
+        ("linkguard audit --logs l", ["file,l"]),
+    ],
+)
+def test_a_shell_completes(typed: str, completed: list[str]) -> None:
+    """Commands, options, choices by their values; files are the shell's own to find."""
+    asked = {"_LINKGUARD_COMPLETE": "bash_complete", "COMP_WORDS": typed, "COMP_CWORD": str(typed.count(" "))}
+    assert CliRunner().invoke(app, prog_name="linkguard", env=asked).stdout.splitlines() == completed
 
 
 def test_help_waits_for_no_sdk() -> None:

@@ -24,8 +24,8 @@ from typing import IO, TYPE_CHECKING
 
 import jsonschema
 import pytest
+from click.testing import CliRunner
 from ocsf_json_schema import OcsfJsonSchemaEmbedded, get_ocsf_schema  # type: ignore[import-untyped]  # it has none
-from typer.testing import CliRunner
 
 from shared.cli import app
 from shared.local_azure import LocalAzure

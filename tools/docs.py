@@ -105,7 +105,7 @@ class _Parameter(Protocol):
 
 
 class CommandTree(Protocol):
-    """A command as typer builds it. One with ``commands`` is a group."""
+    """A command as click builds it. One with ``commands`` is a group."""
 
     params: list[Any]
 
@@ -243,8 +243,6 @@ def _speaks_of_settings(path: str) -> bool:
 
 def problems(root: Path) -> Iterator[str]:
     """Everything that is wrong with the repository's documentation."""
-    from typer.main import get_command  # noqa: PLC0415
-
     from shared.cli import ExitCode, app  # noqa: PLC0415  the other checks' functions work without the product
     from shared.config import SETTINGS  # noqa: PLC0415
 
@@ -253,7 +251,7 @@ def problems(root: Path) -> Iterator[str]:
     pages = {path: read_page(text) for path, text in texts.items() if path.endswith(".md")}
     yield from links(pages, files.keys())
     yield from settings({path: text for path, text in texts.items() if _speaks_of_settings(path)}, pages[README], SETTINGS)
-    yield from commands(pages, get_command(app))
+    yield from commands(pages, app)
     yield from tables(texts)
     yield from exit_codes(pages[README], [int(code) for code in ExitCode])
     yield from pictures.problems(texts[pictures.PAGE], pictures.drawn(root))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from shared.cli.command import Answer, Common, command, commands
+from shared.cli.command import Answer, Common, Group, command
 from shared.core.finding_life import Delivery
 from shared.core.ledger import Json
 from shared.report.escape import clean
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from shared.services.alerting import DeadLetter, Outside
 
 
-COMMANDS: Final = commands("What is told of findings, and to whom.")
+COMMANDS: Final = Group(help="What is told of findings, and to whom.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Final
 
-import typer
+import click
 
-from shared.cli.command import Answer, Common, command, commands
+from shared.cli.command import FILE, Answer, Common, Group, command
 from shared.core.allowlist import Effect
 from shared.core.allowlist_document import parse_allowlist
 from shared.core.decide import STRENGTHEN
@@ -28,22 +27,16 @@ from shared.services.allowlist_diff import diff_rules
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
+    from pathlib import Path
 
     from shared.core.allowlist import Allowlist
 
-COMMANDS: Final = commands("The allowlist.")
-
-FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="The allowlist's file.")]
-
-OldArgument = Annotated[Path, typer.Argument(metavar="OLD", help="The allowlist that is in force.")]
-NewArgument = Annotated[Path, typer.Argument(metavar="NEW", help="The one that would take its place.")]
-RulesOnlyOption = Annotated[
-    bool, typer.Option("--rules-only", help="Compare the rules, and read neither the last sweep nor the ledger.")
-]
+COMMANDS: Final = Group(help="The allowlist.")
 
 
 @command(COMMANDS, "check")
-async def check(common: Common, *, file: FileArgument) -> Answer:
+@click.argument("file", type=FILE, metavar="FILE", help="The allowlist's file.")
+async def check(common: Common, *, file: Path) -> Answer:
     """Check an allowlist: every problem with its line and column, and what to do about it."""
     from shared.bootstrap.allowlists import allowlist_file  # noqa: PLC0415  not needed to show help
     from shared.bootstrap.clock import make_clock  # noqa: PLC0415  the same
@@ -70,7 +63,10 @@ async def check(common: Common, *, file: FileArgument) -> Answer:
 
 
 @command(COMMANDS, "diff")
-async def diff(common: Common, *, old: OldArgument, new: NewArgument, rules_only: RulesOnlyOption = False) -> Answer:
+@click.argument("old", type=FILE, metavar="OLD", help="The allowlist that is in force.")
+@click.argument("new", type=FILE, metavar="NEW", help="The one that would take its place.")
+@click.option("--rules-only", is_flag=True, help="Compare the rules, and read neither the last sweep nor the ledger.")
+async def diff(common: Common, *, old: Path, new: Path, rules_only: bool) -> Answer:
     """Show what another allowlist would newly allow or allow no longer.
 
     For each link that the last sweep saw, and each last decision of the ledger. Exit code 1 where anything changes.

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import gc
 import importlib
-import importlib.metadata
+import sys
 from collections import UserDict
-from typing import Annotated, Any, Final, override
+from typing import Any, Final, NoReturn, override
 
-import typer
-from typer.core import TyperGroup
-from typer.main import get_command
+import click
 
-from shared.cli.terminal import say, stand_in
+from shared.cli.command import Group
+from shared.cli.terminal import stand_in
+from shared.report.exit_codes import INTERRUPTED
 
 _NAMES: Final = ("sweep", "explain", "decide", "request", "audit", "report", "allowlist", "config", "alerts", "ledger", "demo")
 """Of commands and of groups, each in the module of its name."""
@@ -23,49 +23,36 @@ _GARBAGE: Final = 50_000
 
 
 class _Commands(UserDict[str, Any]):
-    """By name. A command's module is imported when it is asked for: importing all takes longer than most commands do."""
+    """By name. A module is imported when its command is asked for: importing all takes longer than most commands do.
+
+    It has the one command of its name, or is a group.
+    """
 
     @override
     def __getitem__(self, name: str) -> Any:
-        found = get_command(importlib.import_module(self.data[name]).COMMANDS)
-        found.name = name
-        return found
+        found: click.Group = importlib.import_module(self.data[name]).COMMANDS
+        return found.commands.get(name, found)
 
 
-class _Root(TyperGroup):
-    def __init__(self, **attributes: Any) -> None:  # noqa: ANN401  typer's own
-        super().__init__(**attributes)
-        self.commands = _Commands({name: f"shared.cli.{name}" for name in _NAMES})
-
-
-app = typer.Typer(
-    name="linkguard",
-    cls=_Root,
-    help="Approves Azure SignalR's private connections to web apps and function apps, and proves every approval.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
+@click.group(
+    "linkguard",
+    cls=Group,
+    commands=_Commands({name: f"shared.cli.{name}" for name in _NAMES}),
+    context_settings={"color": False},  # Plain on a terminal too.
 )
+@click.version_option(package_name="linkguard", message="linkguard %(version)s", help="Say which version this is.")
+def app() -> None:
+    """Approves Azure SignalR's private connections to web apps and function apps, and proves every approval."""
 
 
-def _version(asked: bool) -> None:  # noqa: FBT001  typer hands it over so
-    if asked:
-        say(f"linkguard {importlib.metadata.version('linkguard')}\n")
-        raise typer.Exit
-
-
-@app.callback()
-def _root(
-    *,
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which version this is.")
-    ] = False,
-) -> None:
-    """Options before any command."""
-
-
-def main() -> None:
+def main() -> NoReturn:
     """The entry point; ends the process with the command's exit code."""
     gc.set_threshold(_GARBAGE)
     stand_in()
-    app()
+    try:
+        sys.exit(app(standalone_mode=False))
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.Abort:
+        sys.exit(INTERRUPTED)  # By itself click exits with 1, which says that something needs a person.

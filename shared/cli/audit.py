@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import sys
 from contextlib import contextmanager
 from datetime import timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Final, assert_never
+from typing import TYPE_CHECKING, Final, assert_never
 
-import typer
+import click
 
 from shared.adapters.log_format import LogFormat
-from shared.cli.command import Answer, Common, command, commands
+from shared.cli.command import PLACE, Answer, Common, Group, OneOf, command
 from shared.core.address import PrivateRanges
 from shared.core.arm_id import ArmId
 from shared.core.errors import ConfigError
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from shared.services.audit import AuditResult
 
 
-COMMANDS: Final = commands()
+COMMANDS: Final = Group()
 
 
 class AuditFormat(StrEnum):
@@ -43,60 +42,50 @@ class AuditFormat(StrEnum):
     HTML = "html"
 
 
-LogsOption = Annotated[
-    list[str] | None,
-    typer.Option("--logs", metavar="PATH", help="A log file, a folder, a glob, or - for standard input; may be repeated."),
-]
-MoreArgument = Annotated[list[str] | None, typer.Argument(metavar="[PATH]...", help="More log files, as a shell expands a glob.")]
-WorkspaceOption = Annotated[
-    list[str] | None,
-    typer.Option("--workspace", metavar="ID", help="A Log Analytics workspace, by its workspace id; may be repeated."),
-]
-BlobsOption = Annotated[
-    list[str] | None,
-    typer.Option("--blobs", metavar="URL", help="A container of exported logs, with a prefix if wanted; may be repeated."),
-]
-SinceOption = Annotated[
-    str | None, typer.Option("--since", metavar="TIME", help="The window's first moment: ISO 8601, or how long ago, such as 1h.")
-]
-UntilOption = Annotated[
-    str | None,
-    typer.Option("--until", metavar="TIME", help="The first moment after the window; it judges staleness."),
-]
-TargetOption = Annotated[
-    list[str] | None, typer.Option("--target", metavar="ID", help="The ARM id of a site or slot; may be repeated.")
-]
-PathOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--upstream-path", metavar="PATTERN", help=f"A path of upstream calls, as {FUNCTIONS_WEBHOOK}; may be repeated."
-    ),
-]
-RangeOption = Annotated[
-    list[str] | None,
-    typer.Option("--private-range", metavar="CIDR", help="What alone counts as private; may be repeated."),
-]
-LogFormatOption = Annotated[LogFormat, typer.Option("--log-format", help="How the files are written.")]
-
 STALE_AFTER: Final = timedelta(hours=1)
 _DEFAULT_WINDOW: Final = timedelta(days=1)
 """Of a workspace, where --since is not given."""
 
 
 @command(COMMANDS, "audit", formats=AuditFormat)
+@click.argument("more", type=PLACE, nargs=-1, metavar="[PATH]...", help="More log files, as a shell expands a glob.")
+@click.option(
+    "--logs",
+    type=PLACE,
+    multiple=True,
+    metavar="PATH",
+    help="A log file, a folder, a glob, or - for standard input; may be repeated.",
+)
+@click.option("--workspace", multiple=True, metavar="ID", help="A Log Analytics workspace, by its workspace id; may be repeated.")
+@click.option(
+    "--blobs", multiple=True, metavar="URL", help="A container of exported logs, with a prefix if wanted; may be repeated."
+)
+@click.option("--since", metavar="TIME", help="The window's first moment: ISO 8601, or how long ago, such as 1h.")
+@click.option("--until", metavar="TIME", help="The first moment after the window; it judges staleness.")
+@click.option("--target", multiple=True, metavar="ID", help="The ARM id of a site or slot; may be repeated.")
+@click.option(
+    "--upstream-path",
+    multiple=True,
+    metavar="PATTERN",
+    help=f"A path of upstream calls, as {FUNCTIONS_WEBHOOK}; may be repeated.",
+)
+@click.option("--private-range", multiple=True, metavar="CIDR", help="What alone counts as private; may be repeated.")
+@click.option(
+    "--log-format", type=OneOf(LogFormat), default=LogFormat.AUTO.value, show_default=True, help="How the files are written."
+)
 async def run(  # noqa: PLR0913  each is an option of its own
     common: Common,
     *,
-    more: MoreArgument = None,
-    logs: LogsOption = None,
-    workspace: WorkspaceOption = None,
-    blobs: BlobsOption = None,
-    since: SinceOption = None,
-    until: UntilOption = None,
-    target: TargetOption = None,
-    upstream_path: PathOption = None,
-    private_range: RangeOption = None,
-    log_format: LogFormatOption = LogFormat.AUTO,
+    more: tuple[str, ...],
+    logs: tuple[str, ...],
+    workspace: tuple[str, ...],
+    blobs: tuple[str, ...],
+    since: str | None,
+    until: str | None,
+    target: tuple[str, ...],
+    upstream_path: tuple[str, ...],
+    private_range: tuple[str, ...],
+    log_format: LogFormat,
 ) -> Answer:
     """Judge from logs whether SignalR's calls to a target were private: private, public-seen or inconclusive."""
     from shared.bootstrap.clock import make_clock  # noqa: PLC0415  not needed to show help
@@ -105,7 +94,7 @@ async def run(  # noqa: PLR0913  each is an option of its own
     from shared.services.audit import Inquiry, audit  # noqa: PLC0415  the same
 
     now = make_clock().now()
-    paths = [*(logs or []), *(more or [])]
+    paths = [*logs, *more]
     if not paths and not workspace and not blobs:
         raise ConfigError(["nothing to audit: give --logs PATH, --blobs URL or --workspace ID"])
     begin, end = _time("--since", since, now), _time("--until", until, now)
@@ -116,9 +105,9 @@ async def run(  # noqa: PLR0913  each is an option of its own
     question = TrafficQuestion(
         since=begin,
         until=end,
-        targets=tuple(Target(ArmId.parse(one)) for one in target or ()),
+        targets=tuple(Target(ArmId.parse(one)) for one in target),
         paths=parse_patterns(upstream_path or (FUNCTIONS_WEBHOOK,)),
-        ranges=PrivateRanges.parse(private_range or ()),
+        ranges=PrivateRanges.parse(private_range),
     )
     windowed = TrafficQuestion(
         since=question.since or (end or now) - _DEFAULT_WINDOW,
@@ -134,8 +123,8 @@ async def run(  # noqa: PLR0913  each is an option of its own
             common.environ,
             logs=paths,
             log_format=log_format,
-            blobs=blobs or (),
-            workspaces=workspace or (),
+            blobs=blobs,
+            workspaces=workspace,
             progress=bar.advance,
         ) as traffic:
             bar.planned(traffic.size)
@@ -169,6 +158,8 @@ def _render(result: AuditResult, wanted: AuditFormat, style: Style, now: datetim
         case AuditFormat.CSV:
             return audit_csv(result.targets)
         case AuditFormat.OCSF:
+            import importlib.metadata  # noqa: PLC0415  the same
+
             return audit_ocsf(result.targets, now, importlib.metadata.version("linkguard"))
         case AuditFormat.HTML:
             return audit_html(result.targets, result.lines, now)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
-import inspect
 import os
 import sys
 import traceback
@@ -12,12 +10,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Concatenate, get_type_hints
+from typing import Any, Concatenate, Final, NoReturn, override
 
-import typer
+import click
 
 from shared.cli.terminal import LOGGER, check_output, complain, open_output, say, set_up_logging, style_of
 from shared.core.errors import AllowlistError, AzureError, ConfigError, InvalidIdError, LinkguardError
+from shared.report.escape import clean
 from shared.report.exit_codes import INTERRUPTED, ExitCode
 from shared.report.style import PLAIN, Style
 
@@ -59,76 +58,82 @@ class Written:
     code: ExitCode = ExitCode.OK
 
 
-def commands(about: str | None = None) -> typer.Typer:
-    """What a module's commands are registered in: a group that is ``about`` something, or the one command of its name."""
-    group = typer.Typer(help=about, no_args_is_help=True, add_completion=False, rich_markup_mode=None)
-    if about is not None:
-        group.callback()(_begin)  # Else typer makes a group with one command that command.
-    return group
+class Group(click.Group):
+    """What a module's commands are registered in: shown in the order in which they are made, not in the alphabet's."""
+
+    @override
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
 
 
-def _begin() -> None:
-    """Nothing is done before a group's command."""
+class _Context(click.Context):
+    """What an error repeats of a wrong command line is nothing that a terminal acts on."""
 
+    @override
+    def fail(self, message: str) -> NoReturn:
+        super().fail(clean(message))
+
+
+class _Command(click.Command):
+    context_class = _Context
+
+
+class OneOf[E: StrEnum](click.Choice[E]):
+    """One of an enum's members, by its value; click's own choice goes by their names."""
+
+    @override
+    def normalize_choice(self, choice: object, ctx: click.Context | None) -> str:
+        return str(choice)
+
+
+# Whoever opens one says what is wrong with it, in the same words whatever named it.
+FILE: Final = click.Path(readable=False, path_type=Path)
+PLACE: Final = click.Path(readable=False)
+"""As it is written: it may be a file, for a shell to complete, and may be a glob or an address."""
+
+_COMMON: Final = (
+    click.Option(["--json", "as_json"], is_flag=True, help="The same as --format json."),
+    click.Option(["--output"], type=FILE, metavar="FILE", help="Write the answer to this file instead of standard output."),
+    click.Option(["--verbose"], is_flag=True, help="Say on standard error what is done."),
+)
 
 type Command[**P] = Callable[Concatenate[Common, P], Awaitable[Answer | Written]]
 
-JsonOption = Annotated[bool, typer.Option("--json", help="The same as --format json.")]
-OutputOption = Annotated[
-    Path | None, typer.Option("--output", metavar="FILE", help="Write the answer to this file instead of standard output.")
-]
-VerboseOption = Annotated[bool, typer.Option("--verbose", help="Say on standard error what is done.")]
 
-_COMMON = {
-    "json_": (JsonOption, False),
-    "output": (OutputOption, None),
-    "verbose": (VerboseOption, False),
-}
-
-
-def command[**P](group: typer.Typer, name: str, *, formats: type[StrEnum] = Format) -> Callable[[Command[P]], Command[P]]:
+def command[**P](group: click.Group, name: str, *, formats: type[StrEnum] = Format) -> Callable[[Command[P]], Command[P]]:
     """Make an async function a command of ``group``, with the common options added to its own.
 
     ``formats`` are those of its ``--format``, ``json`` among them; the first is the default.
 
-    The function takes :class:`Common` first and then its own parameters, annotated as typer wants them. It returns an
-    answer or raises; here is the one place where that becomes output and an exit code.
+    The function takes :class:`Common` first and then what click's decorators below this one give it, by name. It returns
+    an answer or raises; here is the one place where that becomes output and an exit code.
     """
+    format_option = click.Option(
+        ["--format", "format_"],
+        type=OneOf(formats),
+        default=next(iter(formats)).value,
+        show_default=True,
+        help="How the answer is written.",
+    )
 
     def register(function: Command[P]) -> Command[P]:
-        hints = get_type_hints(function, include_extras=True)
-        own = list(inspect.signature(function).parameters.values())[1:]
-        parameters = [one.replace(annotation=hints[one.name], kind=inspect.Parameter.KEYWORD_ONLY) for one in own]
-        parameters += [
-            inspect.Parameter(option, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
-            for option, (annotation, default) in {"format_": _format_option(formats), **_COMMON}.items()
-        ]
+        def run(*, format_: StrEnum, as_json: bool, output: Path | None, verbose: bool, **options: Any) -> NoReturn:  # noqa: ANN401  its own
+            chosen = formats(Format.JSON.value) if as_json else format_
+            common = Common(environ=os.environ, format=chosen, output=output, verbose=verbose)
+            raise click.exceptions.Exit(execute(functools.partial(function, common, **options), common))
 
-        def run(**options: Any) -> None:  # noqa: ANN401  typer has checked them against the signature
-            as_json, format_ = options.pop("json_"), options.pop("format_")
-            common = Common(
-                environ=os.environ,
-                format=formats(Format.JSON.value) if as_json else format_,
-                output=options.pop("output"),
-                verbose=options.pop("verbose"),
-            )
-            raise typer.Exit(execute(functools.partial(function, common, **options), common))
-
-        # typer reads both.
-        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-        run.__annotations__ = {one.name: one.annotation for one in parameters}
-        group.command(name, help=inspect.getdoc(function))(run)
+        own = reversed(getattr(function, "__click_params__", []))  # Decorators are applied from the last to the first.
+        params = [*own, format_option, *_COMMON]
+        group.add_command(_Command(name, callback=run, params=params, help=function.__doc__))
         return function
 
     return register
 
 
-def _format_option(formats: type[StrEnum]) -> tuple[object, StrEnum]:
-    return Annotated[formats, typer.Option("--format", help="How the answer is written.")], next(iter(formats))
-
-
 def execute(function: Callable[[], Awaitable[Answer | Written]], common: Common) -> int:
     """Run it, write its answer, and say how it ended."""
+    import asyncio  # noqa: PLC0415  not needed to show help
+
     set_up_logging(verbose=common.verbose)
     try:
         if common.output is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from shared.cli.command import Answer, Common, command, commands
+from shared.cli.command import Answer, Common, Group, command
 from shared.config import SETTINGS
 from shared.core.errors import AzureError, ConfigError
 from shared.report.checks_text import config_text
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from shared.bootstrap.application import Application
 
-COMMANDS: Final = commands("The configuration.")
+COMMANDS: Final = Group(help="The configuration.")
 
 _OURS: Final = frozenset({"settings", "allowlist"})
 """Checks that fail by configuration alone; the others need Azure or the ledger."""

@@ -7,11 +7,11 @@ import sys
 from dataclasses import replace
 from functools import partial
 from itertools import chain, groupby
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Final
 
-import typer
+import click
 
-from shared.cli.command import Answer, Common, command, commands
+from shared.cli.command import Answer, Common, Group, command
 from shared.cli.terminal import complain, confirm, is_interactive, style_of, tell
 from shared.core.arm_id import ArmId
 from shared.core.errors import ConfigError, LinkguardError
@@ -30,16 +30,7 @@ if TYPE_CHECKING:
     from shared.bootstrap.application import Application
     from shared.services.explain import Explanation
 
-COMMANDS: Final = commands()
-
-SubjectArgument = Annotated[str | None, typer.Argument(metavar="[CONNECTION_ID]", help="The ARM id of the connection.")]
-ApproveOption = Annotated[bool, typer.Option("--approve", help="Approve it, although the evidence does not.")]
-RejectOption = Annotated[bool, typer.Option("--reject", help="Reject it, now and whenever its link asks again.")]
-AdoptOption = Annotated[bool, typer.Option("--adopt", help="Take over as explained what is Approved already.")]
-AllOption = Annotated[bool, typer.Option("--all", help="With --adopt: everything Approved that the ledger does not explain.")]
-ReasonOption = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; it is recorded.")]
-TicketOption = Annotated[str, typer.Option("--ticket", metavar="T", help="Where it was agreed; it is recorded.")]
-YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask: for scripts.")]
+COMMANDS: Final = Group()
 
 _LONGEST_NOTE = 1000
 _LOOKS = 10
@@ -47,17 +38,25 @@ _LOOKS = 10
 
 
 @command(COMMANDS, "decide")
+@click.argument("subject", required=False, metavar="[CONNECTION_ID]", help="The ARM id of the connection.")
+@click.option("--approve", is_flag=True, help="Approve it, although the evidence does not.")
+@click.option("--reject", is_flag=True, help="Reject it, now and whenever its link asks again.")
+@click.option("--adopt", is_flag=True, help="Take over as explained what is Approved already.")
+@click.option("--all", "everything", is_flag=True, help="With --adopt: everything Approved that the ledger does not explain.")
+@click.option("--reason", required=True, metavar="TEXT", help="Why; it is recorded.")
+@click.option("--ticket", default="", metavar="T", help="Where it was agreed; it is recorded.")
+@click.option("--yes", is_flag=True, help="Do not ask: for scripts.")
 async def run(  # noqa: PLR0913  one option each
     common: Common,
     *,
-    subject: SubjectArgument = None,
-    approve: ApproveOption = False,
-    reject: RejectOption = False,
-    adopt: AdoptOption = False,
-    everything: AllOption = False,
-    reason: ReasonOption,
-    ticket: TicketOption = "",
-    yes: YesOption = False,
+    subject: str | None,
+    approve: bool,
+    reject: bool,
+    adopt: bool,
+    everything: bool,
+    reason: str,
+    ticket: str,
+    yes: bool,
 ) -> Answer:
     """Decide about a connection as a person: approve, reject, or adopt what is approved already.
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Final
 
-import typer
+import click
 
-from shared.cli.command import Answer, Common, Format, Written, command, commands
+from shared.cli.command import Answer, Common, Format, Group, Written, command
 from shared.cli.terminal import say
 from shared.core.errors import ConfigError
 from shared.report.documents import DemoDocument
@@ -15,13 +15,12 @@ from shared.report.exit_codes import ExitCode
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-COMMANDS: Final = commands()
-
-FunctionsOption = Annotated[bool, typer.Option("--functions", help="Through the real Functions worker and Azurite; wants Node.")]
+COMMANDS: Final = Group()
 
 
 @command(COMMANDS, "demo")
-async def run(common: Common, *, functions: FunctionsOption = False) -> Answer | Written:
+@click.option("--functions", is_flag=True, help="Through the real Functions worker and Azurite; wants Node.")
+async def run(common: Common, *, functions: bool) -> Answer | Written:
     """See it work: a local Azure, two links, their strangers and an impostor. Needs nothing of Azure."""
     told: list[str] = []
     as_it_happens = common.format == Format.TEXT and common.output is None

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated, Final
+from typing import Final
 
-import typer
+import click
 
-from shared.cli.command import Answer, Common, command, commands
+from shared.cli.command import Answer, Common, Group, command
 from shared.core.arm_id import ArmId
 from shared.report.exit_codes import ExitCode
 from shared.report.explain_text import explain_text
 
-COMMANDS: Final = commands()
-
-SubjectArgument = Annotated[
-    str, typer.Argument(metavar="ID", help="The ARM id of a connection, or of a site or slot for all of its connections.")
-]
+COMMANDS: Final = Group()
 
 
 @command(COMMANDS, "explain")
-async def run(common: Common, *, subject: SubjectArgument) -> Answer:
+@click.argument("subject", metavar="ID", help="The ARM id of a connection, or of a site or slot for all of its connections.")
+async def run(common: Common, *, subject: str) -> Answer:
     """Show why a connection is what it is: the evidence side by side, every reason, what to type next.
 
     Looks at Azure now; records nothing.

@@ -5,12 +5,11 @@ from __future__ import annotations
 import heapq
 from contextlib import asynccontextmanager
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Final
 
-import typer
+import click
 
-from shared.cli.command import Answer, Common, Written, command, commands
+from shared.cli.command import FILE, PLACE, Answer, Common, Group, OneOf, Written, command
 from shared.cli.terminal import open_output, say
 from shared.core.allowlist_document import parse_allowlist
 from shared.core.arm_id import ArmId, fold_case
@@ -25,34 +24,15 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from contextlib import AbstractAsyncContextManager
     from datetime import datetime
+    from pathlib import Path
 
     from shared.core.allowlist import Allowlist
     from shared.core.ledger import Record
     from shared.ports import Ledger
 
-COMMANDS: Final = commands("The record of what was decided and done.")
-
-SubjectArgument = Annotated[
-    str | None, typer.Argument(metavar="[ID]", help="The ARM id of a target, a connection or a link: what concerns it alone.")
-]
-KindOption = Annotated[list[RecordKind] | None, typer.Option("--kind", help="Records of this kind alone; may be repeated.")]
-LimitOption = Annotated[int, typer.Option("--limit", min=1, help="The newest so many.")]
-RecordArgument = Annotated[
-    str, typer.Argument(metavar="ID", help="The id of a decision or a record, or its first eight digits or more.")
-]
-MaybeRecordArgument = Annotated[
-    str | None, typer.Argument(metavar="[ID]", help="The id of a decision or a record; every one without it.")
-]
-AllowlistOption = Annotated[
-    Path | None, typer.Option("--allowlist", metavar="FILE", help="What the decisions would be under this allowlist.")
-]
-
-AgainstOption = Annotated[
-    str | None, typer.Option("--against", metavar="URL", help="The container, or a folder, with the ledger's anchors.")
-]
+COMMANDS: Final = Group(help="The record of what was decided and done.")
 
 _SHORTEST_ID: Final = 8
-_DEFAULT_LIMIT: Final = 100
 
 
 def _open(common: Common) -> AbstractAsyncContextManager[Ledger]:
@@ -62,16 +42,19 @@ def _open(common: Common) -> AbstractAsyncContextManager[Ledger]:
 
 
 @command(COMMANDS, "list")
-async def list_records(
-    common: Common, *, subject: SubjectArgument = None, kind: KindOption = None, limit: LimitOption = _DEFAULT_LIMIT
-) -> Answer:
+@click.argument(
+    "subject", required=False, metavar="[ID]", help="The ARM id of a target, a connection or a link: what concerns it alone."
+)
+@click.option("--kind", type=OneOf(RecordKind), multiple=True, help="Records of this kind alone; may be repeated.")
+@click.option("--limit", type=click.IntRange(min=1), default=100, show_default=True, metavar="NUMBER", help="The newest so many.")
+async def list_records(common: Common, *, subject: str | None, kind: tuple[RecordKind, ...], limit: int) -> Answer:
     """List records, oldest first, the newest hundred unless told otherwise."""
     named = ArmId.parse(subject).key if subject is not None else ""
     total = 0
     newest: list[tuple[datetime, str, int, Record]] = []
     async with _open(common) as ledger:
         for chain in await ledger.chains():
-            async for record in ledger.records(chain, kinds=kind or (), with_inputs=False):
+            async for record in ledger.records(chain, kinds=kind, with_inputs=False):
                 if named and not _concerns(record, named):
                     continue
                 total += 1
@@ -95,7 +78,8 @@ def _concerns(record: Record, key: str) -> bool:
 
 
 @command(COMMANDS, "show")
-async def show(common: Common, *, wanted: RecordArgument) -> Answer:
+@click.argument("wanted", metavar="ID", help="The id of a decision or a record, or its first eight digits or more.")
+async def show(common: Common, *, wanted: str) -> Answer:
     """Show a decision's records whole: what it was made from, what was intended, what came of it."""
     named = _id(wanted)
     async with _open(common) as ledger:
@@ -109,7 +93,8 @@ async def show(common: Common, *, wanted: RecordArgument) -> Answer:
 
 
 @command(COMMANDS, "verify")
-async def verify(common: Common, *, against: AgainstOption = None) -> Answer:
+@click.option("--against", type=PLACE, metavar="URL", help="The container, or a folder, with the ledger's anchors.")
+async def verify(common: Common, *, against: str | None) -> Answer:
     """Check every chain: whether a record was changed, is missing, or out of order.
 
     With the anchors, also whether a tail was cut or a chain written anew.
@@ -166,7 +151,9 @@ async def _export(ledger: Ledger, write: Callable[[str], object]) -> None:
 
 
 @command(COMMANDS, "replay")
-async def replay_records(common: Common, *, wanted: MaybeRecordArgument = None, allowlist: AllowlistOption = None) -> Answer:
+@click.argument("wanted", required=False, metavar="[ID]", help="The id of a decision or a record; every one without it.")
+@click.option("--allowlist", type=FILE, metavar="FILE", help="What the decisions would be under this allowlist.")
+async def replay_records(common: Common, *, wanted: str | None, allowlist: Path | None) -> Answer:
     """Derive recorded decisions again, from their records alone, and say which come out differently."""
     named = _id(wanted) if wanted is not None else ""
     rules = await _read_allowlist(allowlist) if allowlist is not None else None

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Final, assert_never
+from typing import TYPE_CHECKING, Final, assert_never
 
-import typer
+import click
 
-from shared.cli.command import Answer, Common, command, commands
+from shared.cli.command import Answer, Common, Group, OneOf, command
 from shared.core.errors import ConfigError
 from shared.report.exit_codes import ExitCode
 from shared.report.report_csv import ReportTable, report_csv
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from shared.core.report_data import ReportData
 
 
-COMMANDS: Final = commands()
+COMMANDS: Final = Group()
 
 
 class ReportFormat(StrEnum):
@@ -30,11 +29,9 @@ class ReportFormat(StrEnum):
     OCSF = "ocsf"
 
 
-TableOption = Annotated[ReportTable | None, typer.Option("--table", help="Which table, as CSV; links without it.")]
-
-
 @command(COMMANDS, "report", formats=ReportFormat)
-async def run(common: Common, *, table: TableOption = None) -> Answer:
+@click.option("--table", type=OneOf(ReportTable), help="Which table, as CSV; links without it.")
+async def run(common: Common, *, table: ReportTable | None) -> Answer:
     """Write the report: one HTML page with every link, finding, held connection, traffic verdict and record.
 
     Reads the last sweep and the ledger; never asks Azure.
@@ -59,6 +56,8 @@ def _render(data: ReportData, wanted: ReportFormat, table: ReportTable) -> str:
         case ReportFormat.CSV:
             return report_csv(data, table)
         case ReportFormat.OCSF:
+            import importlib.metadata  # noqa: PLC0415  the same
+
             from shared.report.ocsf import ocsf_finding, ocsf_lines  # noqa: PLC0415  the same
 
             return ocsf_lines(map(ocsf_finding, data.findings), importlib.metadata.version("linkguard"))

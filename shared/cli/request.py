@@ -8,11 +8,11 @@ import secrets
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Final
 
-import typer
+import click
 
-from shared.cli.command import Answer, Common, command, commands
+from shared.cli.command import PLACE, Answer, Common, Group, command
 from shared.config import parse_duration
 from shared.core.arm_id import ArmId, fold_case
 from shared.core.errors import ConfigError
@@ -24,24 +24,7 @@ from shared.report.escape import shell
 if TYPE_CHECKING:
     from datetime import datetime
 
-COMMANDS: Final = commands()
-
-LinkArgument = Annotated[
-    str | None,
-    typer.Argument(
-        metavar="[LINK_ID]",
-        help="The link's ARM id, .../signalR/<service>/sharedPrivateLinkResources/<link>, made already or not.",
-    ),
-]
-TargetOption = Annotated[str | None, typer.Option("--target", metavar="ID", help="The ARM id of the site or slot it leads to.")]
-KeyOption = Annotated[
-    str | None,
-    typer.Option("--key", metavar="PEM_OR_URL", help="Sign with this private key (P-256): a file, or a key in Key Vault."),
-]
-KeyIdOption = Annotated[
-    str | None, typer.Option("--key-id", metavar="ID", help="With --key: what LINKGUARD_VERIFY_KEYS calls it.")
-]
-ExpiresOption = Annotated[str, typer.Option("--expires", metavar="DURATION", help="With --key: for how long it counts.")]
+COMMANDS: Final = Group()
 
 _SCHEME: Final = "://"
 _LINK_CHILD: Final = "sharedPrivateLinkResources"
@@ -52,14 +35,28 @@ _LONGEST: Final = timedelta(days=366)
 
 
 @command(COMMANDS, "request")
+@click.argument(
+    "link",
+    required=False,
+    metavar="[LINK_ID]",
+    help="The link's ARM id, .../signalR/<service>/sharedPrivateLinkResources/<link>, made already or not.",
+)
+@click.option("--target", metavar="ID", help="The ARM id of the site or slot it leads to.")
+@click.option(
+    "--key", type=PLACE, metavar="PEM_OR_URL", help="Sign with this private key (P-256): a file, or a key in Key Vault."
+)
+@click.option("--key-id", metavar="ID", help="With --key: what LINKGUARD_VERIFY_KEYS calls it.")
+@click.option(
+    "--expires", default=_DEFAULT_EXPIRES, show_default=True, metavar="DURATION", help="With --key: for how long it counts."
+)
 async def run(  # noqa: PLR0913  one option each
     common: Common,
     *,
-    link: LinkArgument = None,
-    target: TargetOption = None,
-    key: KeyOption = None,
-    key_id: KeyIdOption = None,
-    expires: ExpiresOption = _DEFAULT_EXPIRES,
+    link: str | None,
+    target: str | None,
+    key: str | None,
+    key_id: str | None,
+    expires: str,
 ) -> Answer:
     """Make a link's request message: a random one, or with --key a signed one, and the command that makes the link with it."""
     named = _named(link, target)

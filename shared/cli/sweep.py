@@ -6,11 +6,11 @@ import sys
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Final
 
-import typer
+import click
 
-from shared.cli.command import Answer, Common, command, commands
+from shared.cli.command import Answer, Common, Group, command
 from shared.cli.terminal import LOGGER
 from shared.config import parse_duration
 from shared.core.errors import ConfigError
@@ -24,33 +24,26 @@ if TYPE_CHECKING:
 
     from shared.services.results import TargetResult
 
-COMMANDS: Final = commands()
+COMMANDS: Final = Group()
 
-DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Record nothing and write nothing, whatever the mode.")]
-WaitOption = Annotated[bool, typer.Option("--wait", help="Go on until nothing is left to wait for, or the timeout.")]
 _DEFAULT_TIMEOUT = "5m"
 _LONGEST = timedelta(days=1)
 
-TimeoutOption = Annotated[
-    str | None,
-    typer.Option(
-        "--timeout", metavar="DURATION", help=f"How long --wait goes on: 30s, 5m, 2h; {_DEFAULT_TIMEOUT} where it does not say."
-    ),
-]
-
-AllSitesOption = Annotated[
-    bool, typer.Option("--all-sites", help="Also report pending connections of sites that are not watched.")
-]
-
 
 @command(COMMANDS, "sweep")
+@click.option("--dry-run", is_flag=True, help="Record nothing and write nothing, whatever the mode.")
+@click.option("--wait", is_flag=True, help="Go on until nothing is left to wait for, or the timeout.")
+@click.option(
+    "--timeout", metavar="DURATION", help=f"How long --wait goes on: 30s, 5m, 2h; {_DEFAULT_TIMEOUT} where it does not say."
+)
+@click.option("--all-sites", is_flag=True, help="Also report pending connections of sites that are not watched.")
 async def run(
     common: Common,
     *,
-    dry_run: DryRunOption = False,
-    wait: WaitOption = False,
-    timeout: TimeoutOption = None,  # noqa: ASYNC109  what the person asks for, not one await's
-    all_sites: AllSitesOption = False,
+    dry_run: bool,
+    wait: bool,
+    timeout: str | None,  # noqa: ASYNC109  what the person asks for, not one await's
+    all_sites: bool,
 ) -> Answer:
     """Look at every watched target, and approve what is proven.
 

@@ -8,7 +8,7 @@ import pytest
 
 from tools.audit import Clean, Unread, Vulnerable, judge, report
 
-FINE = {"name": "typer", "version": "0.29.2", "vulns": []}
+FINE = {"name": "click", "version": "8.5.1", "vulns": []}
 SKIPPED = {"name": "aiohttp", "skip_reason": "Dependency not found and could not be audited: aiohttp (3.14.5)"}
 BAD = {
     "name": "cryptography",

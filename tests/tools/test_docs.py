@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import click
 import pytest
-import typer
-from typer.main import get_command
 
 from shared.config import MODE, SUBSCRIPTIONS
 from tools import docs
@@ -126,26 +125,9 @@ def test_a_sample_that_differs_from_the_settings(sample: dict[str, str], problem
 
 @pytest.fixture
 def tree() -> CommandTree:
-    app, ledger = typer.Typer(), typer.Typer()
-    app.add_typer(ledger, name="ledger")
-
-    @app.command()
-    def sweep(*, wait: bool = False, dry_run: bool = False) -> None:
-        """Sweep."""
-
-    @ledger.command("list")
-    def list_() -> None:
-        """List."""
-
-    @ledger.command()
-    def show(record: str) -> None:
-        """Show."""
-
-    @app.command(hidden=True)
-    def secret() -> None:
-        """Not shown."""
-
-    return get_command(app)
+    switches = [click.Option([switch]) for switch in ("--wait/--no-wait", "--dry-run/--no-dry-run")]
+    ledger = click.Group("ledger", commands=[click.Command("list"), click.Command("show", params=[click.Argument(["record"])])])
+    return click.Group(commands=[click.Command("sweep", params=[*switches]), ledger, click.Command("secret", hidden=True)])
 
 
 SHOWN = """
