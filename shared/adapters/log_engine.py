@@ -117,31 +117,26 @@ class Engine:
                 self.over.set()
 
     def _read(self, connection: duckdb.DuckDBPyConnection) -> None:
-        names = {
-            hashed: (target, table)
-            for hashed, target, table in self._rows(
-                connection, "SELECT th, any_value(target), any_value(tbl) FROM g WHERE named GROUP BY th"
-            )
-        }
-        lines = self._pump.lines
-        (self.size,) = connection.execute(
-            "SELECT coalesce(sum(bytes), 0) + coalesce(sum(n), 0) FROM g WHERE named"
-        ).fetchone() or (0,)
-        for status, count in connection.execute("SELECT st, sum(n) FROM g WHERE named GROUP BY st").fetchall():
-            if status == "b":
-                lines.broken += int(count)
-            elif status == "s":
-                lines.skipped += int(count)
-            elif status != "x":
-                lines.read += int(count)
-        texts = connection.execute("SELECT src FROM g WHERE NOT named AND st = 'b' LIMIT ?", [SAMPLES]).fetchall()
-        self._pump.broken_texts += [text.encode() for (text,) in texts if text]
-        for line, count in self._rows(connection, "SELECT src, n FROM g WHERE NOT named AND st = 'x'", at_once=_LINES_AT_ONCE):
-            self._odd(line, count)
-        for status, kind in (("p", Kind.PING), ("m", Kind.SCM)):
-            query = "SELECT th, sum(n), min(f), max(l) FROM g WHERE named AND st = ? GROUP BY th"
-            for hashed, count, first, last in self._rows(connection, query, [status]):
+        names: dict[int, tuple[str, str]] = {}
+        counts: Counter[str] = Counter()
+        named = "SELECT st, th, target, tbl, n, f, l, bytes FROM g WHERE named"
+        for status, hashed, target, table, count, first, last, size in self._rows(connection, named):
+            names[hashed] = target, table
+            counts[status] += int(count)
+            self.size += int(size or 0) + int(count)
+            if kind := _APART.get(status):
                 self._table(names, hashed).add(kind, _NOBODY, int(count), _moment(first), _moment(last))
+        lines = self._pump.lines
+        lines.broken += counts["b"]
+        lines.skipped += counts["s"]
+        lines.read += counts["r"] + counts["p"] + counts["m"]
+        if counts["b"]:
+            texts = connection.execute("SELECT src FROM g WHERE NOT named AND st = 'b' LIMIT ?", [SAMPLES]).fetchall()
+            self._pump.broken_texts += [text.encode() for (text,) in texts if text]
+        if counts["x"]:
+            odd = "SELECT src, n FROM g WHERE NOT named AND st = 'x'"
+            for line, count in self._rows(connection, odd, at_once=_LINES_AT_ONCE):
+                self._odd(line, count)
         (groups,) = connection.execute("SELECT count(*) FROM g WHERE NOT named AND st = 'r'").fetchone() or (0,)
         if groups <= _FEW:
             self._one_by_one(connection, names, "SELECT th, src, up, n, f, l FROM g WHERE NOT named AND st = 'r'")
@@ -219,6 +214,8 @@ class Engine:
             table.others += sources - len(top)
 
 
+_APART: Final = {"p": Kind.PING, "m": Kind.SCM}
+"""Requests that are counted apart, by nobody."""
 _NOBODY: Final = Resolved(name="", cls=AddressClass.ABSENT, basis=Basis.CLIENT_IP)
 
 
@@ -340,7 +337,7 @@ WITH raw AS (
              WHEN CASE WHEN host IS NULL THEN regexp_matches(line, '(?i)host') END THEN 'x'
              {{limits}}
              WHEN CASE WHEN cip IN ('127.0.0.1', '::1') THEN regexp_matches({_AGENT}, $ping) END THEN 'p'
-             WHEN CASE WHEN contains(host, '.s') OR contains(host, '.S') THEN host ILIKE '%.scm.%' END THEN 'm'
+             WHEN contains(lower(host), '.scm.') THEN 'm'
              ELSE 'r' END AS st,
         CASE WHEN method = 'POST' AND list_contains($literal, path) THEN true
              WHEN upper(coalesce(nullif(method, ''), 'POST')) = 'POST' THEN regexp_full_match({_STEM}, $upstream) END AS upstream
