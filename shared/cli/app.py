@@ -48,6 +48,7 @@ def app() -> None:
 def main() -> NoReturn:
     """The entry point; ends the process with the command's exit code."""
     gc.set_threshold(_GARBAGE)
+    gc.freeze()  # What is imported by now stays to the end: then it need not be looked through for garbage either.
     stand_in()
     try:
         sys.exit(app(standalone_mode=False))
