@@ -198,7 +198,7 @@ def _run(command: Sequence[str], *, good: tuple[int, ...], limit: float = 3600) 
 def _row(label: str, name: str, run: Run, count: int, ours: Run) -> str:
     over, under = ("over ", "under ") if run.stopped else ("", "")
     return (
-        f"| {label} | {name}{', stopped' if run.stopped else ''} | {over}{run.seconds:.1f} | {over}{run.cpu:.1f} "
+        f"| {label} | {name}{', stopped' if run.stopped else ''} | {over}{run.seconds:.2f} | {over}{run.cpu:.2f} "
         f"| {under}{count / run.seconds:,.0f} | {over}{run.megabytes:.0f} | {over}{run.seconds / ours.seconds:.2f} |"
     )
 
