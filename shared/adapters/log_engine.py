@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from shared.core.traffic import TableTally
     from shared.ports import TrafficQuestion
 
-_MEMORY: Final = "200MB"
+_MEMORY: Final = "170MB"
 """What the engine may take before it goes to disk."""
 _BUFFER: Final = 4 << 20
 """Bytes that it reads at once: with fewer it begins anew too often, with more it waits for memory."""
