@@ -248,10 +248,28 @@ def test_a_reader_who_has_seen_enough_is_no_failure(desk: Desk) -> None:
         assert (export.wait(timeout=60), export.stderr.read()) == (ExitCode.OK, "")
 
 
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["ledger", "list", "--help"]], ids=" ".join)
+def test_whoever_has_seen_enough_of_the_help_is_no_failure_either(arguments: list[str]) -> None:
+    """``linkguard --help | true``: exit code 1 would say that something needs a person."""
+    gone, theirs = os.pipe()
+    os.close(gone)
+    ran = subprocess.run(command(*arguments), stdout=theirs, stderr=subprocess.PIPE, timeout=60, check=False)
+    os.close(theirs)
+    assert (ran.returncode, ran.stderr) == (ExitCode.OK, b"")
+
+
+@pytest.mark.parametrize("arguments", [[], ["--bogus"], ["sweep", "--bogus"], ["ledger"]], ids=" ".join)
+def test_wrong_usage_is_wrong_usage_where_standard_error_cannot_be_written(arguments: list[str]) -> None:
+    """The exit code is all that is left to say it."""
+    with Path("/dev/full").open("w") as full:
+        ran = subprocess.run(command(*arguments), stdout=subprocess.PIPE, stderr=full, timeout=60, check=False)
+    assert (ran.returncode, ran.stdout) == (ExitCode.USAGE, b"")
+
+
 def test_a_full_disk_behind_standard_output_is_told(desk: Desk) -> None:
     """In one line, as one behind ``--output`` is."""
     desk.run("sweep")
-    for arguments in (["sweep", "--json"], ["report"]):
+    for arguments in (["sweep", "--json"], ["report"], ["--help"], ["--version"], ["ledger", "list", "--help"]):
         with Path("/dev/full").open("w") as full:
             ran = subprocess.run(
                 command(*arguments),

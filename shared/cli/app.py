@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import io
 import sys
 from collections import UserDict
 from typing import Any, Final, NoReturn, override
@@ -11,8 +12,9 @@ from typing import Any, Final, NoReturn, override
 import click
 
 from shared.cli.command import Group
-from shared.cli.terminal import stand_in
-from shared.report.exit_codes import INTERRUPTED
+from shared.cli.terminal import complain, stand_in, tell
+from shared.core.errors import ConfigError
+from shared.report.exit_codes import INTERRUPTED, ExitCode
 
 _NAMES: Final = ("sweep", "explain", "decide", "request", "audit", "report", "allowlist", "config", "alerts", "ledger", "demo")
 """Of commands and of groups, each in the module of its name."""
@@ -53,7 +55,12 @@ def main() -> NoReturn:
     try:
         sys.exit(app(standalone_mode=False))
     except click.ClickException as error:
-        error.show()
+        shown = io.StringIO()
+        error.show(shown)
+        tell(shown.getvalue())
         sys.exit(error.exit_code)
+    except ConfigError as error:
+        complain(*error.problems)
+        sys.exit(ExitCode.USAGE)
     except click.Abort:
         sys.exit(INTERRUPTED)  # By itself click exits with 1, which says that something needs a person.

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
+import io
 import os
 import sys
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -58,14 +60,6 @@ class Written:
     code: ExitCode = ExitCode.OK
 
 
-class Group(click.Group):
-    """What a module's commands are registered in: shown in the order in which they are made, not in the alphabet's."""
-
-    @override
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self.commands)
-
-
 class _Context(click.Context):
     """What an error repeats of a wrong command line is nothing that a terminal acts on."""
 
@@ -76,6 +70,24 @@ class _Context(click.Context):
 
 class _Command(click.Command):
     context_class = _Context
+
+    @override
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """What an option has click print, such as its help, is written as an answer is."""
+        printed = io.StringIO()
+        try:
+            with redirect_stdout(printed):
+                return super().parse_args(ctx, args)
+        finally:
+            say(printed.getvalue())
+
+
+class Group(_Command, click.Group):
+    """What a module's commands are registered in: shown in the order in which they are made, not in the alphabet's."""
+
+    @override
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
 
 
 class OneOf[E: StrEnum](click.Choice[E]):
