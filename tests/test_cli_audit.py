@@ -274,6 +274,14 @@ def test_an_empty_path_is_not_this_folder(tmp_path: Path, monkeypatch: pytest.Mo
     assert "a path is empty" in ran.stderr
 
 
+@pytest.mark.parametrize("empty", ["", " ", ",", " , "])
+def test_an_empty_workspace_is_not_none(empty: str, tmp_path: Path) -> None:
+    """What a file says is no answer for the workspace that was to be asked too."""
+    ran = run("audit", put(tmp_path, PRIVATE), "--workspace", WORKSPACE, "--workspace", empty)
+    assert (ran.code, ran.stdout) == (ExitCode.USAGE, "")
+    assert "--workspace: an id is empty" in ran.stderr
+
+
 def test_a_closed_standard_input_is_told(tmp_path: Path) -> None:
     """It is no log without requests, and no crash."""
     shell = f"exec {shlex.join(command('audit', '--logs', '-'))} <&-"

@@ -50,6 +50,24 @@ def test_the_list_is_oldest_first_and_says_when_it_is_cut(desk: Desk) -> None:
     assert f"The newest 2 of {whole['total']} records" in desk.run("ledger", "list", "--limit", "2").stdout
 
 
+def test_empty_anchors_are_not_this_folder(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable that is not set names none, and the ledger is held to nothing."""
+    monkeypatch.chdir(desk.folder)
+    ran = desk.run("ledger", "verify", "--against", "")
+    assert (ran.code, ran.stdout, ran.stderr) == (ExitCode.USAGE, "", "linkguard: --against: it is empty\n")
+
+
+def test_a_ledger_is_not_written_over(desk: Desk) -> None:
+    """Neither by its own export, nor through a link to it: there is no other record."""
+    before = desk.run("ledger", "list").stdout
+    desk.folder.joinpath("alias").symlink_to(desk.ledger)
+    for name in (desk.ledger.name, "alias"):
+        ran = desk.run("ledger", "export", "--output", str(desk.folder / name))
+        assert (ran.code, ran.stdout) == (ExitCode.USAGE, "")
+        assert "is a database" in ran.stderr
+    assert desk.run("ledger", "list").stdout == before != ""
+
+
 def test_the_list_of_one_connection_or_kind(desk: Desk) -> None:
     """Whatever the case of the id."""
     stranger = desk.world.request_connection(desk.target, "other-pe", MESSAGE)

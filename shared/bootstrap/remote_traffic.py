@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 from shared.config import WORKSPACES, BlobUrl, Settings, StorageByKey, load_settings
+from shared.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -20,9 +21,11 @@ async def open_remote(
     """Containers of exported logs, by their URLs, and Log Analytics workspaces, by their ids.
 
     Raises:
-        ConfigError: where a URL names no container, or a setting is wrong.
+        ConfigError: where a URL names no container, an id is empty, or a setting is wrong.
 
     """
+    if not all(one.strip(" ,") for one in workspaces):
+        raise ConfigError(["--workspace: an id is empty"])  # A variable that is not set; its workspace would not be asked.
     settings = load_settings({**environ, WORKSPACES.name: ",".join(workspaces)}, required=())
     async with AsyncExitStack() as stack:
         sources = [await stack.enter_async_context(_log_blobs(settings, url, progress)) for url in blobs]

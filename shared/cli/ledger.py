@@ -127,6 +127,8 @@ async def _anchors(common: Common, against: str | None) -> AsyncIterator[AnchorC
     if against is None:
         yield None
         return
+    if not against:
+        raise ConfigError(["--against: it is empty"])  # A variable that is not set; as a path it would be this folder.
     from shared.bootstrap.anchors import open_anchors  # noqa: PLC0415  not needed to show help
 
     async with open_anchors(common.environ, against) as anchors:

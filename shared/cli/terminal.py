@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 LOGGER: Final = logging.getLogger("linkguard")
 _NARROW: Final = 80
+_DATABASE: Final = b"SQLite format 3\0"
+"""What the file of a ledger begins with."""
 
 
 def stand_in() -> None:
@@ -112,10 +114,10 @@ def _interruptible() -> Iterator[None]:
 
 
 def check_output(path: Path) -> None:
-    """Whether a file could be written there, before there is anything to write.
+    """Whether a file could be written there, before there is anything to write, and is not the ledger or another database.
 
     Raises:
-        ConfigError: where it could not.
+        ConfigError: where it could not, or is.
 
     """
     folder = path.resolve().parent
@@ -125,6 +127,16 @@ def check_output(path: Path) -> None:
         raise ConfigError([f"--output: there is no folder {folder}"])
     if not os.access(folder, os.W_OK) and not (path.exists() and not path.is_file()):
         raise ConfigError([f"--output: {folder} may not be written to"])
+    if _is_database(path):
+        raise ConfigError([f"--output: {path} is a database, perhaps the ledger: give another file"])
+
+
+def _is_database(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    with contextlib.suppress(OSError), path.open("rb") as file:  # One that may not be read may still be replaced.
+        return file.read(len(_DATABASE)) == _DATABASE
+    return False
 
 
 @contextmanager
