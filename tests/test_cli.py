@@ -676,6 +676,14 @@ def test_version_and_help() -> None:
     assert run().code == ExitCode.USAGE
 
 
+@pytest.mark.parametrize("group", [[], ["allowlist"], ["config"], ["alerts"], ["ledger"]], ids=" ".join)
+def test_the_list_of_commands_cuts_nothing_off(group: list[str]) -> None:
+    """Each is told in its own first sentence, in as many lines as it takes."""
+    shown = CliRunner().invoke(app, [*group, "--help"], terminal_width=40).stdout
+    assert len(shown.partition("Commands:")[2].splitlines()) > 1
+    assert "..." not in shown.replace("[ARGS]...", "")
+
+
 def test_ctrl_c_before_a_command_has_begun() -> None:
     """The same exit code as after it: 1 would say that something needs a person."""
     code = "import importlib; from shared.cli import main\n"

@@ -81,6 +81,11 @@ class _Command(click.Command):
         finally:
             say(printed.getvalue())
 
+    @override
+    def get_short_help_str(self, limit: int = sys.maxsize) -> str:
+        """The first sentence, whole: in a list of commands there is room for more than one line."""
+        return super().get_short_help_str(sys.maxsize)
+
 
 class Group(_Command, click.Group):
     """What a module's commands are registered in: shown in the order in which they are made, not in the alphabet's."""
