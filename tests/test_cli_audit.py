@@ -206,7 +206,8 @@ def test_a_workspace(tmp_path: Path) -> None:
         settings["LINKGUARD_AUDIT_TABLES"] = "AppServiceHTTPLogs,AppTraces"
         ran = run("audit", "--workspace", WORKSPACE, "--json", **settings)
         assert (ran.code, ran.json["targets"][0]["reasons"][0]["code"]) == (3, "source_unreadable")
-        assert run("audit", "--workspace", "x", **settings).code == 2
+        ran = run("audit", "--workspace", "x", **settings)
+        assert (ran.code, ran.stderr.partition(" is not a GUID")[0]) == (2, "linkguard: --workspace: 'x'")
 
 
 @pytest.mark.parametrize("rows", [PRIVATE, PRIVATE * 15_000], ids=["small", "large"])

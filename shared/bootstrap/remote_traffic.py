@@ -21,17 +21,25 @@ async def open_remote(
     """Containers of exported logs, by their URLs, and Log Analytics workspaces, by their ids.
 
     Raises:
-        ConfigError: where a URL names no container, an id is empty, or a setting is wrong.
+        ConfigError: where a URL names no container, an id is none, or a setting is wrong.
 
     """
-    if not all(one.strip(" ,") for one in workspaces):
-        raise ConfigError(["--workspace: an id is empty"])  # A variable that is not set; its workspace would not be asked.
-    settings = load_settings({**environ, WORKSPACES.name: ",".join(workspaces)}, required=())
+    settings = load_settings({**environ, WORKSPACES.name: _listed(workspaces)}, required=())
     async with AsyncExitStack() as stack:
         sources = [await stack.enter_async_context(_log_blobs(settings, url, progress)) for url in blobs]
         if workspaces:
             sources.append(await stack.enter_async_context(open_log_analytics(settings)))
         yield sources
+
+
+def _listed(workspaces: Sequence[str]) -> str:
+    try:
+        empty = not all(WORKSPACES.parse(one) for one in workspaces)
+    except ValueError as error:
+        raise ConfigError([f"--workspace: {error}"]) from error
+    if empty:
+        raise ConfigError(["--workspace: an id is empty"])  # A variable that is not set; its workspace would not be asked.
+    return ",".join(workspaces)
 
 
 @asynccontextmanager
