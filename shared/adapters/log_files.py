@@ -128,8 +128,9 @@ class LogFiles:
             try:
                 with _ending(leave, pump, engine, writing):
                     engine.run(reading)
-            except duckdb.Error as error:
-                # A file that it reads itself may be gone or of another encoding: the pump says which.
+            except (duckdb.Error, UnicodeDecodeError) as error:
+                # A file that it reads itself may be gone or of another encoding: the pump says which. The other one
+                # comes in place of an error whose message quotes half a letter.
                 engine.failure = type(error).__name__  # Its message may quote a line.
             finally:
                 engine.over.set()

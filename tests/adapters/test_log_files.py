@@ -556,6 +556,7 @@ class Counted(LogFiles):
         (b"", 1),
         (b"\n", 1),
         (b"{broken\n\n", 2),
+        *((b'{"CsUriStem":"' + shift + "é".encode() * 200 + b"\n", 2) for shift in (b"", b"x")),
         (b"\xff\n", 3),
         (b"x\x01\x02y\n", 3),
         (b"x" * (3 * LONGEST_LINE) + b"\n", 3),
@@ -566,7 +567,7 @@ class Counted(LogFiles):
 def test_large_files_are_read_by_the_engine_itself(what: bytes, attempts: int, tmp_path: Path) -> None:
     """In one go where all of their lines are JSON, else again; through the pipe where a byte of them comes out in no line.
 
-    The progress ends at their size.
+    The engine's error may quote half a letter of the line. The progress ends at their size.
     """
     text = _GOOD * 40_000 + what + _GOOD * 3
     path = put(tmp_path, text[:-1], "resourceId=/y=2026/m=11/d=23/h=10/m=00/PT1H.json")  # An end of the last line may be missing.
