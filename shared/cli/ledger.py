@@ -132,7 +132,10 @@ async def _anchors(common: Common, against: str | None) -> AsyncIterator[AnchorC
     from shared.bootstrap.anchors import open_anchors  # noqa: PLC0415  not needed to show help
 
     async with open_anchors(common.environ, against) as anchors:
-        yield await AnchorCheck.load(anchors)
+        check = await AnchorCheck.load(anchors)
+        if not check.count:
+            raise ConfigError(["--against: there are no anchors in that place, so nothing can be held to them: name another"])
+        yield check
 
 
 @command(COMMANDS, "export")

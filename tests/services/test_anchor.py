@@ -253,6 +253,20 @@ def test_the_command_finds_what_the_anchors_know(tmp_path: Path) -> None:
     assert desk.run("ledger", "verify", "--against", "http://127.0.0.1/container").code == ExitCode.USAGE
 
 
+def test_nothing_is_verified_without_an_anchor(tmp_path: Path) -> None:
+    """Of a place with none, which may be another or robbed of them, a ledger must not seem to be held to it."""
+    folder = tmp_path / "anchors"
+    folder.mkdir()
+    (folder / "notes.jsonl").write_text("no anchor\n")
+    with LocalAzure().in_thread() as azure:
+        desk = Desk(azure, tmp_path)
+        desk.put_link()
+        desk.run("sweep")
+        ran = desk.run("ledger", "verify", "--against", str(folder))
+    assert (ran.code, ran.stdout) == (ExitCode.USAGE, "")
+    assert "there are no anchors in that place" in ran.stderr
+
+
 def desk_verify(desk: Desk, place: str) -> tuple[int, list[str]]:
     ran = desk.run("ledger", "verify", "--against", place, "--json")
     return ran.code, [fault["message"] for fault in ran.json["faults"]]
