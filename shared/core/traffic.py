@@ -327,8 +327,8 @@ class TableTally:
         )
 
 
-def _rank(source: Source) -> tuple[int, str]:
-    return -source.count, source.address
+def _rank(source: Source) -> tuple[int, str, AddressClass]:
+    return -source.count, source.address, source.cls
 
 
 def _earliest(one: datetime | None, other: datetime | None) -> datetime | None:

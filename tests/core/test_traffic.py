@@ -12,12 +12,14 @@ from shared.core import traffic
 from shared.core.address import AddressClass
 from shared.core.traffic import (
     TOP_SOURCES,
+    Basis,
     Freshness,
     Inconclusive,
     Kind,
     Private,
     PublicSeen,
     ReasonCode,
+    Resolved,
     TableTally,
     TableTraffic,
     Tally,
@@ -135,6 +137,16 @@ def test_a_source_is_explained_alike_whatever_came_first() -> None:
         (source,) = count(*((Kind.OTHER, client, 1) for client in order)).sources
         assert (source.address, source.count) == ("10.0.0.4", 2)
         assert "mapped into IPv6" in source.note
+
+
+def test_sources_stand_in_one_order_whatever_came_first() -> None:
+    """One address may be there twice: read as one, and as what is shown of a header that is none."""
+    classes = [AddressClass.PRIVATE, AddressClass.MALFORMED]
+    for order in (classes, classes[::-1]):
+        table = TableTally()
+        for cls in order:
+            table.add(Kind.OTHER, Resolved(name="10.0.0.1", cls=cls, basis=Basis.CLIENT_IP), 1, NOON, NOON)
+        assert [one.cls for one in table.end("site", "t").sources] == sorted(classes)
 
 
 @pytest.mark.parametrize("text", ["/subscriptions/s?code=x", 'a", "CsUriQuery": "code=x', "a=b", "", "a b", "x" * 2000])
