@@ -30,7 +30,7 @@ MAGIC: Final = (_GZIP, _ZSTD)
 
 
 class Truncated(Exception):  # noqa: N818  it is an end, and the caller tells of it
-    """The file ends or breaks in the middle of its compressed content."""
+    """The file ends too soon: in the middle of its compressed content, or before the size that it had."""
 
 
 class Readable(Protocol):
@@ -124,15 +124,19 @@ def _input(path: Path) -> LogInput:
 
 
 class _Counted:
-    """Reads, and tells how much."""
+    """Reads, tells how much, and notices where a file ends before the size that it had: a log may be cut while it is read."""
 
-    def __init__(self, raw: Readable, told: Callable[[int], None]) -> None:
+    def __init__(self, raw: Readable, told: Callable[[int], None], size: int) -> None:
         self._raw = raw
         self._told = told
+        self._missing = size
+        self.is_cut = False
 
     def read(self, size: int) -> bytes:
         data = self._raw.read(size)
         self._told(len(data))
+        self._missing -= len(data)
+        self.is_cut = not data and self._missing > 0
         return data
 
 
@@ -146,12 +150,13 @@ def open_blocks(source: LogInput, told: Callable[[int], None]) -> Iterator[Itera
 
     Raises:
         OSError: where it cannot be read.
-        Truncated: while iterating, where compressed content ends early or is damaged.
+        Truncated: while iterating, where compressed content ends early or is damaged; at the end, where the file has become
+            shorter than it was.
 
     """
     file = source.open()
     try:
-        counted = _Counted(file, told)
+        counted = _Counted(file, told, source.size or 0)
         head = counted.read(BLOCK)
         while len(head) < len(_ZSTD) and (more := counted.read(BLOCK)):
             head += more  # A pipe gives what is there, be it one byte.
@@ -163,6 +168,9 @@ def open_blocks(source: LogInput, told: Callable[[int], None]) -> Iterator[Itera
             yield _plain(counted, head)
     finally:
         file.close()
+    if counted.is_cut:
+        message = "it became shorter while it was read"
+        raise Truncated(message)
 
 
 def _plain(raw: Readable, head: bytes) -> Iterator[bytes]:

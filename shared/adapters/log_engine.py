@@ -229,7 +229,7 @@ def _add(  # noqa: PLR0913, PLR0917  one group
 
 def _config(folder: Path) -> dict[str, Any]:
     return {
-        "threads": min(os.cpu_count() or 1, 8),
+        "threads": min(os.cpu_count() or 1, 4),  # Each needs memory of its own, and there is not enough for more.
         "async_threads": 0,  # They read ahead, as the system does anyway, and spin for as long as they wait for the others.
         "memory_limit": _MEMORY,
         "temp_directory": str(folder),

@@ -178,18 +178,19 @@ class Pump:
         finally:
             end.close()
         with contextlib.suppress(OSError):  # Then too few bytes are accounted for.
-            for path in self.whole:
-                self._look_over(Path(path))
+            for source in self._whole:
+                self._look_over(source)
         self._tell(engine)
 
-    def _look_over(self, path: Path) -> None:
+    def _look_over(self, source: LogInput) -> None:
         """How much the engine must give back of a file that it reads itself, and whether it can have taken every line for one."""
         size, last, block = 0, _LF, bytearray(_LOOKED_AT)
-        with path.open("rb", buffering=0) as file:
+        with Path(str(source.path)).open("rb", buffering=0) as file:
             while self._is_fit and not self._is_left and (length := file.readinto(block)):
                 size += length
                 last = block[length - 1]
                 self._is_fit = block.find(b"\r", 0, length) < 0
+        self._is_fit = self._is_fit and size >= (source.size or 0)  # Else it was cut; whoever reads it again says so.
         self._given += size + (last != _LF)
 
     def _tell(self, engine: Engine) -> None:

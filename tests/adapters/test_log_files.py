@@ -599,6 +599,19 @@ def test_a_large_file_that_changes_or_goes(tmp_path: Path, monkeypatch: pytest.M
     assert "No such file" in reading.problems[0].message
 
 
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, zstd.compress])
+@pytest.mark.parametrize("count", [1, 40_000])
+def test_a_file_that_is_cut_while_it_is_read(count: int, pack: Callable[[bytes], bytes], tmp_path: Path) -> None:
+    """As a rotation that copies and truncates does it: what was cut off may have been public, so nothing is concluded."""
+    path = put(tmp_path, pack(_GOOD * count))
+    source = LogInput(str(path), lambda: path.open("rb"), path.stat().st_size + 1, path=path)
+    reading = LogFiles([], inputs=[source]).read_now(TrafficQuestion())
+    assert ["/log: it became shorter while it was read" in one.message for one in reading.problems] == [True]
+    assert reading.lines is not None
+    assert reading.lines.read == count
+    assert isinstance(judge(reading.tables[0], None, reading.problems), Inconclusive)
+
+
 def test_an_engine_that_fails_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever goes wrong in the engine makes the log unreadable, never private."""
     monkeypatch.setattr(log_engine, "_GROUPED", "SELECT $files, $ping, $upstream, $literal, $label, gone")

@@ -41,12 +41,13 @@ _GOACCESS = json.dumps(
     }
 )
 _BARE = """
-import sys, tempfile, duckdb
+import os, sys, tempfile, duckdb
 fields = ["time", "resourceId", "category", "properties.CIp", "properties.CsMethod"]
 fields += ["properties.CsUriStem", "properties.CsHost", "properties.UserAgent"]
 paths = ", ".join(f"'$.{field}'" for field in fields)
 with tempfile.TemporaryDirectory() as folder:
-    connection = duckdb.connect(config={"threads": 2, "async_threads": 0, "memory_limit": "320MB", "temp_directory": folder})
+    config = {"threads": min(os.cpu_count(), 4), "async_threads": 0, "memory_limit": "320MB", "temp_directory": folder}
+    connection = duckdb.connect(config=config)
     connection.execute("SET preserve_insertion_order = false")
     lines = "read_csv(?, columns = {'line': 'VARCHAR'}, header = false, auto_detect = false, delim = chr(1) || chr(2), "
     lines += "quote = '', escape = '', buffer_size = 4194304, max_line_size = 2097152)"
@@ -215,7 +216,7 @@ def _write(path: Path, count: int, *, distinct: bool) -> None:
     with path.open("w", encoding="ascii") as file:
         for first in range(0, count, _BATCH):
             file.writelines(_records(first, min(first + _BATCH, count), distinct=distinct))
-        # Whoever reads it first reads it from the disk, as a log is read: pages that were just written are smaller and slower.
+        # Out of the cache, into which the first to read it brings it anew: pages that were just written are smaller and slower.
         file.flush()
         os.fsync(file.fileno())
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
