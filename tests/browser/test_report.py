@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from shared.adapters.log_files import LogFiles
 from shared.adapters.log_format import LogFormat
@@ -164,7 +164,8 @@ def test_two_clicks_from_wrong_to_why(show: Show) -> None:
     """The problem leads to its finding, the finding to its evidence."""
     shown = show(estate.small())
     shown.page.locator(".problems a").first.click()
-    assert shown.status("findings") == "1 to 1 of 1 (4 in all)"
+    # The page follows once the browser tells that its address has changed, which is a moment after the click.
+    expect(shown.page.locator("#findings [data-count]")).to_have_text("1 to 1 of 1 (4 in all)")
     shown.page.locator("#findings [data-items] a.why").first.click()
     here = shown.page.locator(".here")
     assert here.get_attribute("id", timeout=5000) is not None
